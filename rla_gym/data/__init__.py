@@ -1,0 +1,18 @@
+"""Recorded episodes: collecting, storing, encoding to tokens once, and sampling from them."""
+
+from __future__ import annotations
+
+from rla_gym.data.collect import CollectConfig, collect
+from rla_gym.data.episodes import Episode, EpisodeDataset
+from rla_gym.data.formats.robomimic import write_dataset
+from rla_gym.data.tokens import TokenStore, encode_dataset
+
+__all__ = [
+    "CollectConfig",
+    "Episode",
+    "EpisodeDataset",
+    "TokenStore",
+    "collect",
+    "encode_dataset",
+    "write_dataset",
+]

@@ -1,0 +1,236 @@
+"""Collect episodes of a task in several processes: resumable, and a function of the seed alone."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import time
+from dataclasses import asdict, dataclass
+from multiprocessing.connection import Connection, wait
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rla_gym.data.card import make_card, write_card
+from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
+from rla_gym.data.formats.robomimic import merge_parts, write_episode
+from rla_gym.data.rollout import record_episode
+from rla_gym.data.seeds import plan_episode
+from rla_gym.data.workers import answering, receive, requests, spawned
+from rla_gym.extras import require
+from rla_gym.files import atomic_path, read_json, remove_leftovers, write_json
+
+SETTINGS_NAME = "collect.json"
+
+
+@dataclass(frozen=True)
+class CollectConfig:
+    """What to collect. `workers` and `out` do not change the episodes; everything else does.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    task: str
+    episodes: int
+    play: float = 0.4  # share of play episodes
+    goal_blind: float = 0.0  # share of goal-blind episodes; the rest are experts
+    noise: float = 0.3  # mean noise level of experts and goal-blind demonstrators
+    seed: int = 0
+    workers: int = 2
+    out: str | Path = "episodes"
+
+    def __post_init__(self) -> None:
+        if self.episodes < 1 or self.workers < 1 or self.seed < 0 or self.noise < 0:
+            raise ValueError(
+                f"episodes and workers must be at least 1, seed and noise at least 0; got {self}"
+            )
+        if self.play < 0 or self.goal_blind < 0 or self.play + self.goal_blind > 1:
+            raise ValueError(
+                f"play={self.play} and goal_blind={self.goal_blind} are shares: at least 0, sum at most 1"
+            )
+
+    def settings(self) -> dict[str, Any]:
+        """What the episodes depend on."""
+        return {name: value for name, value in asdict(self).items() if name not in ("workers", "out")}
+
+
+def collect(config: CollectConfig) -> Path:
+    """Collect `config.episodes` episodes into the folder `config.out` and return it.
+
+    The folder holds `episodes.hdf5`, `card.json`, `card.md` and `collect.json`. While collecting, each whole
+    episode is a file in `parts/`; a run that was killed goes on from there when called again, and a finished
+    one returns at once. Workers are spawned: a script must call this under `if __name__ == "__main__":`.
+
+    Raises:
+        ValueError: the folder was begun with other settings, or the task lacks a demonstrator that is asked
+            for.
+        RuntimeError: a worker failed; the text has the episode and the worker's traceback.
+    """
+    out = Path(config.out)
+    _check_settings(out, config)
+    parts = out / "parts"
+    if not (out / FILE_NAME).is_file():
+        spec = _task_spec(config)
+        write_json(out / SETTINGS_NAME, config.settings())
+        parts.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(out)
+        remove_leftovers(parts)
+        _collect_parts(config, parts)
+        _merge(config, out, parts, spec)
+    shutil.rmtree(parts, ignore_errors=True)
+    return out
+
+
+def part_path(parts: Path, index: int) -> Path:
+    """Where a worker puts episode `index` until the parts are merged."""
+    return parts / f"{index:06d}.hdf5"
+
+
+def _check_settings(out: Path, config: CollectConfig) -> None:
+    """Refuse to go on in a folder that was begun with other settings."""
+    place = out / SETTINGS_NAME
+    if not place.is_file():
+        if (out / FILE_NAME).exists():
+            raise ValueError(
+                f"{out / FILE_NAME} exists but no {place.name} tells how it was made: choose another folder"
+            )
+        return
+    begun, asked = read_json(place), config.settings()
+    differing = [
+        f"{name}: {begun.get(name)!r} there, {asked.get(name)!r} asked for"
+        for name in sorted({*begun, *asked})
+        if begun.get(name) != asked.get(name)
+    ]
+    if differing:
+        raise ValueError(
+            f"{out} was begun with other settings ({'; '.join(differing)}): use the same, choose another "
+            "folder, or remove that one"
+        )
+
+
+def _task_spec(config: CollectConfig) -> dict[str, Any]:
+    """Check that the task has every demonstrator that may be drawn, before any process starts."""
+    from rla_gym.tasks import make_task
+
+    task = make_task(config.task)
+    shares = {
+        "expert": 1 - config.play - config.goal_blind,
+        "play": config.play,
+        "goal-blind": config.goal_blind,
+    }
+    wanted = [kind for kind, share in shares.items() if share > 1e-9]
+    missing = [kind for kind in wanted if kind not in task.demonstrators]
+    spec = task.spec.to_dict()
+    available = list(task.demonstrators)
+    task.close()
+    if missing:
+        raise ValueError(
+            f"task {config.task!r} has no {missing} demonstrator, only {available}: set their shares to 0 "
+            f"(now expert={shares['expert']:g}, play={config.play:g}, goal_blind={config.goal_blind:g})"
+        )
+    return spec
+
+
+def _read_part(path: Path) -> dict[str, Any] | None:
+    """Frames, seconds and success of a whole part; None where there is none. A broken part is removed."""
+    h5py = require("h5py", extra="data")
+    if not path.is_file():
+        return None
+    try:
+        with h5py.File(path, "r") as file:
+            attributes = file["episode"].attrs
+            return {
+                "frames": int(attributes["num_samples"]) + 1,
+                "success": bool(attributes["success"]),
+                "seconds": float(file.attrs["seconds"]),
+            }
+    except (OSError, KeyError):  # half on disk after a power cut: collect it again
+        path.unlink()
+        return None
+
+
+def _collect_parts(config: CollectConfig, parts: Path) -> None:
+    """Hand out the episodes that are not there yet, one at a time, to whichever worker is free."""
+    tqdm = require("tqdm", extra="data").tqdm
+    done = [part for index in range(config.episodes) if (part := _read_part(part_path(parts, index)))]
+    todo = [index for index in range(config.episodes) if not part_path(parts, index).is_file()]
+    if not todo:
+        return
+    began, new_frames = time.perf_counter(), 0
+    with (
+        tqdm(total=config.episodes, initial=len(done), unit="episode", desc=f"collect {config.task}") as bar,
+        spawned(_work, (config, parts), min(config.workers, len(todo))) as workers,
+    ):
+        queue = iter(todo)
+        busy: dict[Connection, int] = {}
+        for connection in workers:
+            busy[connection] = next(queue)
+            connection.send(busy[connection])
+        while busy:
+            for ready in wait(list(busy)):
+                assert isinstance(ready, Connection)
+                part = receive(ready, busy.pop(ready), workers[ready])
+                done.append(part)
+                new_frames += part["frames"]
+                following = next(queue, None)
+                if following is not None:
+                    busy[ready] = following
+                    ready.send(following)
+                bar.set_postfix(
+                    {
+                        "frames/s": f"{new_frames / (time.perf_counter() - began):.0f}",
+                        "a process": f"{frames_per_second(done):.0f}",
+                        "success": f"{np.mean([part['success'] for part in done]):.2f}",
+                    },
+                    refresh=False,
+                )
+                bar.update()
+
+
+def frames_per_second(parts: list[dict[str, Any]]) -> float:
+    """Frames recorded a second of one process's time, rendered."""
+    return float(sum(part["frames"] for part in parts) / max(sum(part["seconds"] for part in parts), 1e-9))
+
+
+def _work(config: CollectConfig, parts: Path, connection: Connection) -> None:
+    """A worker: one task, and episodes by index."""
+    from rla_gym.tasks import make_task
+
+    with answering(connection):
+        task = make_task(config.task)
+        for index in requests(connection):
+            connection.send(_collect_one(config, task, parts, index))
+        task.close()
+
+
+def _collect_one(config: CollectConfig, task: Any, parts: Path, index: int) -> dict[str, Any]:
+    h5py = require("h5py", extra="data")
+    began = time.perf_counter()
+    rollout = record_episode(
+        task, plan_episode(config.seed, index, config.play, config.goal_blind, config.noise)
+    )
+    seconds = time.perf_counter() - began
+    with atomic_path(part_path(parts, index)) as temporary, h5py.File(temporary, "w") as file:
+        write_episode(file.create_group("episode"), rollout.episode, task.spec.frame_name, rollout.rewards)
+        file.attrs["seconds"] = seconds
+    return {"frames": len(rollout.episode), "success": rollout.episode.success, "seconds": seconds}
+
+
+def _merge(config: CollectConfig, out: Path, parts: Path, spec: dict[str, Any]) -> None:
+    """Join the parts and write the card; `episodes.hdf5` comes last, so that it stands for a finished run."""
+    paths = [part_path(parts, index) for index in range(config.episodes)]
+    records = [record for path in paths if (record := _read_part(path))]
+    rate = frames_per_second(records)
+    merged = parts / FILE_NAME
+    merge_parts(merged, paths, spec)
+    with EpisodeDataset(merged) as dataset:
+        card = make_card(dataset, config.settings(), rate, merged.stat().st_size)
+    write_card(out, card)
+    os.replace(merged, out / FILE_NAME)
+    print(
+        f"{out / FILE_NAME}: {card['episodes']} episodes, {card['frames']} frames, {card['bytes'] / 1e6:.1f} "
+        f"MB, success {card['success_rate']:.2f}; {rate:.1f} frames a second a process, rendered",
+        flush=True,
+    )

@@ -1,0 +1,1 @@
+"""File formats of recorded episodes, one module each."""

@@ -1,0 +1,82 @@
+"""Channel PCA of patch tokens: fewer channels, kept where the content moves."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from safetensors.numpy import load_file, save_file
+
+from rla_gym.files import atomic_path
+
+
+@dataclass(frozen=True)
+class ChannelPCA:
+    """A linear map of C channels to k, the same at every patch: (token - mean) @ components.T."""
+
+    mean: np.ndarray  # (C,) float32
+    components: np.ndarray  # (k, C) float32, orthonormal rows, by falling variance
+    explained: float  # share of the variance (around each position's mean) that the k components keep
+
+    def project(self, tokens: np.ndarray) -> np.ndarray:
+        """Tokens (..., C) float to (..., k) float32."""
+        projected: np.ndarray = (tokens.astype(np.float32, copy=False) - self.mean) @ self.components.T
+        return projected
+
+    def save(self, path: str | Path) -> None:
+        """Write as safetensors, whole or not at all."""
+        arrays = {
+            "mean": self.mean,
+            "components": self.components,
+            "explained": np.asarray([self.explained], np.float64),
+        }
+        with atomic_path(path) as temporary:
+            save_file(arrays, temporary)
+
+    @classmethod
+    def load(cls, path: str | Path) -> ChannelPCA:
+        """Read what `save` wrote."""
+        arrays = load_file(path)
+        return cls(arrays["mean"], arrays["components"], float(arrays["explained"][0]))
+
+
+def fit_channel_pca(batches: Iterable[np.ndarray], components: int) -> ChannelPCA:
+    """Fit on batches of tokens (B, L, C), with each patch position's mean removed first.
+
+    A scene's standing content has most of a token's variance over positions; what is left around each
+    position's own mean is what changes with time, and that is what the components are chosen to keep.
+    Accumulated in float64, with the sign of each component fixed: the same batches give the same map.
+
+    Raises:
+        ValueError: no batches, or more components than channels.
+    """
+    shift, sums, products, count = None, None, None, 0
+    for batch in batches:
+        tokens = batch.astype(np.float64)
+        if shift is None:
+            length, channels = tokens.shape[1:]
+            if not 1 <= components <= channels:
+                raise ValueError(
+                    f"pca={components} components asked for, expected 1 to {channels}, the channels there are"
+                )
+            shift = tokens.mean(axis=(0, 1))  # near the mean, so that the products below cancel little
+            sums, products = np.zeros((length, channels)), np.zeros((channels, channels))
+        tokens -= shift
+        flat = tokens.reshape(-1, tokens.shape[-1])
+        sums += tokens.sum(axis=0)
+        products += flat.T @ flat
+        count += len(tokens)
+    if shift is None or sums is None or products is None:
+        raise ValueError("no tokens to fit a PCA on: are there training episodes?")
+    scatter = products - sums.T @ sums / count
+    values, vectors = np.linalg.eigh(scatter)
+    values, rows = values[::-1].clip(min=0.0), vectors[:, ::-1].T[:components]
+    signs = np.sign(rows[np.arange(components), np.abs(rows).argmax(axis=1)])
+    mean = shift + sums.sum(axis=0) / (count * len(sums))
+    return ChannelPCA(
+        mean.astype(np.float32),
+        np.ascontiguousarray(rows * signs[:, None], dtype=np.float32),
+        float(values[:components].sum() / max(values.sum(), 1e-30)),
+    )

@@ -1,0 +1,215 @@
+"""A folder of tokens and arrays, one row a frame, memory-mapped."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import zipfile
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from rla_gym.data.episodes import EpisodeDataset
+from rla_gym.data.pca import ChannelPCA
+from rla_gym.files import atomic_path, read_json
+
+if TYPE_CHECKING:
+    import torch
+
+SCHEMA = 1
+MOTION_HORIZON = 4  # control steps over which a row's motion is measured
+PARTS = {"train": (0.0, 0.9), "validation": (0.9, 0.95), "test": (0.95, 1.0)}
+
+
+class FrameEncoder(Protocol):
+    """What `encode_dataset` needs of an encoder."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def hash(self) -> str: ...
+
+    def grid(self, height: int, width: int) -> tuple[int, int]: ...
+
+    def encode(self, frames: torch.Tensor) -> torch.Tensor: ...
+
+
+@dataclass(frozen=True)
+class TokenStore:
+    """Tokens and arrays of all episodes in a row: row `starts[e] + t` is frame t of episode e.
+
+    A folder: `tokens.npy`, `arrays.npz`, `index.json`, and `pca.safetensors` where channels were reduced.
+    """
+
+    path: Path
+    tokens: np.ndarray  # (N, L, C) float16, memory-mapped
+    starts: np.ndarray  # (E,) int64, first row of each episode
+    lengths: np.ndarray  # (E,) int64, frames of each episode
+    mean: np.ndarray  # (C,) float32, over all tokens of training episodes
+    std: np.ndarray  # (C,) float32
+    actions: (
+        np.ndarray
+    )  # (N, A) float32: row r leads to row r+1, zero in an episode's last row; (N, 0) without actions
+    proprio: np.ndarray  # (N, P) float32
+    objects: np.ndarray  # (N, O) float32, for measuring only
+    states: np.ndarray  # (N, S) float64
+    sources: tuple[str, ...]
+    successes: np.ndarray  # (E,) bool
+    seeds: np.ndarray  # (E,) int64
+    info: dict[str, Any]  # schema, dataset (hash), encoder (name, hash), grid, pca, task, spec
+
+    @classmethod
+    def open(
+        cls, path: str | Path, dataset: EpisodeDataset | None = None, encoder: FrameEncoder | None = None
+    ) -> TokenStore:
+        """Open a store; with `dataset` or `encoder` given, only if it was made from just these.
+
+        Raises:
+            FileNotFoundError: nothing (or nothing finished) there.
+            ValueError: another schema, data set or encoder, or a tokens file that is cut off.
+        """
+        path = Path(path)
+        if not (path / "index.json").is_file():
+            raise FileNotFoundError(
+                f"no finished token store at {path}: encode a data set with `rla-gym encode` first"
+            )
+        index = read_json(path / "index.json")
+        info = index["info"]
+        expect(path, "schema version", info["schema"], SCHEMA)
+        if dataset is not None:
+            expect(path, "data set hash", info["dataset"], dataset.hash)
+        if encoder is not None:
+            expect(path, "encoder hash", info["encoder"]["hash"], encoder.hash)
+        tokens = _map_tokens(path / "tokens.npy", tuple(index["shape"]))
+        rows = _read_arrays(path / "arrays.npz")
+        lengths = np.asarray(index["lengths"], np.int64)
+        return cls(
+            path=path,
+            tokens=tokens,
+            starts=first_rows(lengths),
+            lengths=lengths,
+            mean=np.asarray(index["mean"], np.float32),
+            std=np.asarray(index["std"], np.float32),
+            sources=tuple(index["sources"]),
+            successes=np.asarray(index["successes"], bool),
+            seeds=np.asarray(index["seeds"], np.int64),
+            info=info,
+            **rows,
+        )
+
+    def __len__(self) -> int:
+        """Rows, that is frames of all episodes."""
+        return len(self.tokens)
+
+    @property
+    def grid(self) -> tuple[int, int]:
+        """Patches (rows, columns) of a frame; rows * columns = L."""
+        height, width = self.info["grid"]
+        return int(height), int(width)
+
+    @property
+    def pca(self) -> ChannelPCA | None:
+        """The channel map that the tokens went through, None where they are the encoder's own."""
+        return ChannelPCA.load(self.path / "pca.safetensors") if self.info["pca"] else None
+
+    def normalized(self, rows: np.ndarray) -> torch.Tensor:
+        """Standardised tokens of `rows` (n,): torch float32 (n, L, C)."""
+        import torch
+
+        return torch.from_numpy((self.tokens[np.asarray(rows)].astype(np.float32) - self.mean) / self.std)
+
+    def episode_of(self, rows: np.ndarray) -> np.ndarray:
+        """Episode index of each row, int64 of the same shape."""
+        return np.searchsorted(self.starts, rows, side="right") - 1
+
+    def split(self, part: str) -> np.ndarray:
+        """Episodes of "train" (90 %), "validation" (5 %) or "test" (5 %): ids (n,) int64.
+
+        Each episode is assigned by a hash of its own seed, so adding episodes moves none of the old ones; a
+        small store may have no validation or test episodes.
+        """
+        if part not in PARTS:
+            raise ValueError(f"no part {part!r}; expected one of {list(PARTS)}")
+        return split_episodes(self.seeds, part)
+
+    @cached_property
+    def motion(self) -> np.ndarray:
+        """How much a row's tokens change: mean |s[t+4] - s[t]| of standardised tokens, (N,) float32.
+
+        Near an episode's end the change to its last frame. Computed at the first use and kept in
+        `motion.npy`.
+        """
+        place = self.path / "motion.npy"
+        if place.is_file():
+            stored: np.ndarray = np.load(place, allow_pickle=False)
+            if len(stored) == len(self):
+                return stored
+        last = np.repeat(self.starts + self.lengths - 1, self.lengths)
+        later = np.minimum(np.arange(len(self)) + MOTION_HORIZON, last)
+        scores = np.empty(len(self), np.float32)
+        for start in range(0, len(self), 512):
+            here = slice(start, start + 512)
+            difference = self.tokens[later[here]].astype(np.float32) - self.tokens[here].astype(np.float32)
+            scores[here] = np.abs(difference / self.std).mean(axis=(1, 2))
+        with atomic_path(place) as temporary:
+            np.save(temporary, scores)
+        return scores
+
+
+def split_episodes(seeds: np.ndarray, part: str) -> np.ndarray:
+    """Indices of the episodes whose seed hashes into `part`, int64."""
+    low, high = PARTS[part]
+    places = [
+        int.from_bytes(hashlib.sha256(f"rla_gym split {int(seed)}".encode()).digest()[:8], "big") / 2.0**64
+        for seed in seeds
+    ]
+    return np.flatnonzero([low <= place < high for place in places])
+
+
+def first_rows(lengths: np.ndarray) -> np.ndarray:
+    """Row at which each episode starts, (E,) int64, from their lengths in frames."""
+    rows = np.zeros(len(lengths), np.int64)
+    np.cumsum(lengths[:-1], out=rows[1:])
+    return rows
+
+
+def _map_tokens(path: Path, shape: tuple[int, ...]) -> np.ndarray:
+    """Map the tokens file after checking that it is all there."""
+    if not path.is_file():
+        raise FileNotFoundError(f"no {path.name} in {path.parent}: remove the folder and encode again")
+    header = 128  # NumPy pads a small header to this
+    expected = header + 2 * int(np.prod(shape))
+    if path.stat().st_size != expected:
+        raise ValueError(
+            f"{path} has {path.stat().st_size} bytes, expected {expected} for float16 {shape}: it is cut off "
+            "or of another run; remove the folder and encode again"
+        )
+    tokens: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
+    if tokens.shape != shape or tokens.dtype != np.float16:
+        raise ValueError(
+            f"{path} holds {tokens.dtype} {tokens.shape}, expected float16 {shape}: encode again"
+        )
+    return tokens
+
+
+def _read_arrays(path: Path) -> dict[str, np.ndarray]:
+    try:
+        with np.load(path, allow_pickle=False) as arrays:
+            return {name: arrays[name] for name in ("actions", "proprio", "objects", "states")}
+    except (zipfile.BadZipFile, KeyError) as error:
+        raise ValueError(
+            f"{path} is cut off or of another making ({error}): remove the folder and encode again"
+        ) from error
+
+
+def expect(path: Path, what: str, found: Any, expected: Any) -> None:
+    """Raise the ValueError of a store that was made from something else than is asked for."""
+    if found != expected:
+        raise ValueError(
+            f"{path}: {what} is {json.dumps(found)}, expected {json.dumps(expected)}: choose another folder, "
+            "or remove this one and encode again with `rla-gym encode`"
+        )

@@ -1,0 +1,99 @@
+"""Worker processes that answer requests over a pipe, and whose failures reach the parent in full."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import traceback
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from typing import Any
+
+
+@contextmanager
+def spawned(
+    target: Callable[..., None], arguments: tuple[Any, ...], count: int
+) -> Iterator[dict[Connection, BaseProcess]]:
+    """Start `count` processes running `target(*arguments, connection)`; end them when the block is left.
+
+    Yields:
+        the processes by the parent's end of their connection.
+    """
+    context = multiprocessing.get_context("spawn")
+    workers: dict[Connection, BaseProcess] = {}
+    try:
+        # Numeric libraries read this when they are imported, so it has to be there before the child starts.
+        with _environment(OMP_NUM_THREADS="1"):
+            for _ in range(count):
+                ours, theirs = context.Pipe()
+                process: BaseProcess = context.Process(target=target, args=(*arguments, theirs), daemon=True)
+                process.start()
+                theirs.close()
+                workers[ours] = process
+        yield workers
+    finally:
+        for connection in workers:
+            connection.close()  # an idle worker ends when its connection does
+        for process in workers.values():
+            process.join(timeout=1)
+            if process.is_alive():
+                process.terminate()
+                process.join()
+
+
+def receive(connection: Connection, index: int, process: BaseProcess) -> dict[str, Any]:
+    """What a worker answers to the request for episode `index`.
+
+    Raises:
+        RuntimeError: the worker failed or died; the text has the episode and, where there is one, the
+            traceback.
+    """
+    try:
+        answer: dict[str, Any] = connection.recv()
+    except (EOFError, ConnectionResetError) as error:
+        process.join(timeout=5)
+        raise RuntimeError(
+            f"the worker collecting episode {index} died without a word (exit code {process.exitcode}; -9 is "
+            "often a lack of memory): episodes so far are kept, run again to go on"
+        ) from error
+    if "traceback" in answer:
+        raise RuntimeError(
+            f"a worker failed in episode {index}; episodes so far are kept. Its "
+            f"traceback:\n{answer['traceback']}"
+        )
+    return answer
+
+
+def requests(connection: Connection) -> Iterator[int]:
+    """In a worker: episode indices, until the parent closes the connection or is gone."""
+    while True:
+        try:
+            yield connection.recv()
+        except (EOFError, ConnectionResetError):
+            return
+
+
+@contextmanager
+def answering(connection: Connection) -> Iterator[None]:
+    """In a worker: send the traceback of whatever goes wrong to the parent, then end quietly."""
+    try:
+        yield
+    except Exception as error:  # a process boundary: the parent has to hear of it, whatever it is
+        connection.send({"traceback": traceback.format_exc()})
+        raise SystemExit(1) from error
+
+
+@contextmanager
+def _environment(**values: str) -> Iterator[None]:
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            if value is None:
+                os.environ.pop(name, None)
+            else:
+                os.environ[name] = value

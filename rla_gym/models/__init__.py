@@ -1,0 +1,1 @@
+"""Networks of the world model, in plain torch."""

@@ -1,0 +1,46 @@
+"""What one prediction of the flow needs of tokens and actions, computed once for all Euler steps."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+import torch
+
+
+@dataclass(frozen=True)
+class Conditioning:
+    """All that one prediction needs of tokens and actions. B rows, each serving `draws` rows of noise."""
+
+    action: torch.Tensor
+    """Action vectors (B, width)."""
+    tokens: torch.Tensor
+    """Conditioning tokens (B, L, width)."""
+    keys: tuple[torch.Tensor, ...]
+    """Cross-attention keys of each flow block, (B, heads, L, flow_width / heads)."""
+    values: tuple[torch.Tensor, ...]
+    """Cross-attention values of each flow block, as keys."""
+    proprio_delta: torch.Tensor | None = None
+    """Predicted change of standardised proprioception (B, P)."""
+    draws: int = 1
+    """Rows of noise for each row; draws of row b are rows b·draws to b·draws + draws - 1."""
+
+    def __len__(self) -> int:
+        """Rows of noise that this conditioning serves."""
+        return self.tokens.shape[0] * self.draws
+
+    def repeat(self, n: int) -> Conditioning:
+        """The conditioning for `n` consecutive draws of noise of each row; nothing is copied."""
+        if n < 1:
+            raise ValueError(f"n is {n}, expected at least 1 draw")
+        return replace(self, draws=self.draws * n)
+
+    def __getitem__(self, rows: slice | torch.Tensor) -> Conditioning:
+        """The conditioning, one draw each, of some rows of `len(self)`: slice, int64 index or bool mask."""
+        index = torch.arange(len(self), device=self.tokens.device)[rows].reshape(-1) // self.draws
+        return Conditioning(
+            action=self.action[index],
+            tokens=self.tokens[index],
+            keys=tuple(key[index] for key in self.keys),
+            values=tuple(value[index] for value in self.values),
+            proprio_delta=None if self.proprio_delta is None else self.proprio_delta[index],
+        )

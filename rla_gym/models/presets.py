@@ -1,0 +1,160 @@
+"""Named sizes of the three networks: "tiny" for a CPU, "base" for one GPU, "paper" as released."""
+
+from __future__ import annotations
+
+from typing import NamedTuple, Protocol
+
+from rla_gym.models.autoencoder import RLAConfig
+from rla_gym.models.image_decoder import ImageDecoderConfig
+from rla_gym.models.world_model import FlowConfig
+
+
+class ModelConfigs(NamedTuple):
+    """Configurations of the three networks of one world model."""
+
+    autoencoder: RLAConfig
+    flow: FlowConfig
+    image_decoder: ImageDecoderConfig
+
+
+class Preset(Protocol):
+    """Builder of the configurations for one task's sizes.
+
+    Args: `channels` C of the tokens, `grid` (h, w) of patches, `action_size` A, `proprio_size` P (0 for
+        none),
+    `max_horizon` K, the longest action chunk.
+    """
+
+    def __call__(
+        self,
+        channels: int,
+        grid: tuple[int, int],
+        action_size: int,
+        proprio_size: int = 0,
+        max_horizon: int = 15,
+    ) -> ModelConfigs: ...
+
+
+def tiny(
+    channels: int, grid: tuple[int, int], action_size: int, proprio_size: int = 0, max_horizon: int = 15
+) -> ModelConfigs:
+    """About 4 million parameters at 64 channels: trains and dreams on a CPU. Our switches are on."""
+    patches = grid[0] * grid[1]
+    autoencoder = RLAConfig(
+        channels=channels,
+        patches=patches,
+        latent_tokens=16,
+        latent_channels=16,
+        encoder_width=128,
+        encoder_blocks=3,
+        encoder_heads=4,
+        decoder_width=128,
+        decoder_blocks=3,
+        decoder_heads=4,
+        position_embedding=True,
+        residual_decoder=True,
+    )
+    flow = FlowConfig(
+        channels=channels,
+        patches=patches,
+        latent_tokens=autoencoder.latent_tokens,
+        latent_channels=autoencoder.latent_channels,
+        width=128,
+        flow_width=128,
+        conditioning_blocks=3,
+        flow_blocks=3,
+        heads=4,
+        robots={"0": action_size},
+        max_horizon=max_horizon,
+        strict_chunks=True,
+        latent_scale=1.0,
+        per_dimension_scale=True,
+        input_projection=True,
+        position_embedding=True,
+        slot_embedding=True,
+        proprio_size=proprio_size,
+    )
+    image_decoder = ImageDecoderConfig(
+        in_channels=channels,
+        channels=(96, 64, 48, 32, 16),
+        grid_blocks=1,
+        stage_blocks=(1, 1, 1, 0),
+        head_block=True,
+    )
+    return ModelConfigs(autoencoder, flow, image_decoder)
+
+
+def base(
+    channels: int, grid: tuple[int, int], action_size: int, proprio_size: int = 0, max_horizon: int = 15
+) -> ModelConfigs:
+    """About 70 million parameters: trains on one GPU within hours. Our switches are on."""
+    patches = grid[0] * grid[1]
+    autoencoder = RLAConfig(
+        channels=channels,
+        patches=patches,
+        latent_tokens=32,
+        latent_channels=32,
+        encoder_width=384,
+        encoder_blocks=6,
+        encoder_heads=6,
+        decoder_width=384,
+        decoder_blocks=6,
+        decoder_heads=6,
+        position_embedding=True,
+        residual_decoder=True,
+    )
+    flow = FlowConfig(
+        channels=channels,
+        patches=patches,
+        latent_tokens=autoencoder.latent_tokens,
+        latent_channels=autoencoder.latent_channels,
+        width=384,
+        flow_width=384,
+        conditioning_blocks=6,
+        flow_blocks=6,
+        heads=6,
+        robots={"0": action_size},
+        max_horizon=max_horizon,
+        strict_chunks=True,
+        latent_scale=1.0,
+        per_dimension_scale=True,
+        input_projection=True,
+        position_embedding=True,
+        slot_embedding=True,
+        proprio_size=proprio_size,
+    )
+    image_decoder = ImageDecoderConfig(in_channels=channels, channels=(384, 256, 128, 64, 32))
+    return ModelConfigs(autoencoder, flow, image_decoder)
+
+
+def paper(
+    channels: int = 1024,
+    grid: tuple[int, int] = (32, 32),
+    action_size: int = 9,
+    proprio_size: int = 0,
+    max_horizon: int = 15,
+) -> ModelConfigs:
+    """The released architecture, our switches off. It knows no proprioception: `proprio_size` is unused."""
+    patches = grid[0] * grid[1]
+    return ModelConfigs(
+        RLAConfig(channels=channels, patches=patches),
+        FlowConfig(channels=channels, patches=patches, robots={"0": action_size}, max_horizon=max_horizon),
+        ImageDecoderConfig(in_channels=channels),
+    )
+
+
+PRESETS: dict[str, Preset] = {"tiny": tiny, "base": base, "paper": paper}
+
+
+def build_configs(
+    preset: str,
+    channels: int,
+    grid: tuple[int, int],
+    action_size: int,
+    proprio_size: int = 0,
+    max_horizon: int = 15,
+) -> ModelConfigs:
+    """Configurations of the preset named `preset` (see `Preset`). ValueError if there is none."""
+    if preset not in PRESETS:
+        raise ValueError(f"unknown preset {preset!r}, expected one of {', '.join(sorted(PRESETS))}")
+    return PRESETS[preset](channels, grid, action_size, proprio_size, max_horizon)

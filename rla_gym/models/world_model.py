@@ -1,0 +1,281 @@
+"""The flow world model: tokens and an action chunk condition a flow that turns noise into a latent action.
+
+One prediction runs `condition` once and `velocity` once for each Euler step; everything that does not depend
+on the noise, the keys and values of the cross-attention included, is computed in `condition`.
+
+Source: the released implementation of arXiv 2605.07079 (its paper's figure shows another conditioning).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+
+import torch
+from torch import nn
+
+from rla_gym.models.action_encoder import ActionEncoders
+from rla_gym.models.conditioning import Conditioning
+from rla_gym.models.flow import SIGMA_MIN, euler_sample
+from rla_gym.models.shapes import check_position_count, check_shape
+from rla_gym.models.transformer import (
+    ConditioningBlock,
+    FlowBlock,
+    TimeEmbedding,
+    full_precision,
+    initialize,
+    zero,
+)
+
+PREDICTIONS = ("velocity", "latent")
+SMALLEST_TIME = 0.05
+"""Floor of t in velocity = (x_t - z) / t, so that latent prediction does not divide by zero."""
+
+
+@dataclass(frozen=True)
+class FlowConfig:
+    """Sizes and switches of the flow world model; the defaults are the released model, our switches off."""
+
+    channels: int = 1024
+    """C, channels of the (standardised) encoder tokens."""
+    patches: int = 1024
+    """L, patches of a frame; binding only with `position_embedding`."""
+    latent_tokens: int = 32
+    latent_channels: int = 64
+    width: int = 1024
+    """Width of the conditioning stage and of the action vector."""
+    flow_width: int = 1024
+    conditioning_blocks: int = 8
+    flow_blocks: int = 8
+    heads: int = 16
+    mlp_ratio: float = 4.0
+    robots: Mapping[str, int] = field(default_factory=lambda: {"0": 9})
+    """Action size of each robot id."""
+    frame_channels: int = 64
+    """Channels of one encoded action before the GRU."""
+    max_horizon: int = 15
+    """Longest action chunk."""
+    strict_chunks: bool = False
+    """Refuse chunks of the wrong width or length (ours); the release cuts and zero-fills them."""
+    sigma_min: float = SIGMA_MIN
+    latent_scale: float = 10.0
+    """Latents are divided by this before the flow sees them, until statistics are set."""
+    per_dimension_scale: bool = False
+    """Keep one scale for each of the N·D latent numbers (ours) instead of one constant."""
+    prediction: str = "velocity"
+    """Output of the network: "velocity", or "latent" (ours), the clean latent that implies a velocity."""
+    input_projection: bool = False
+    """Project the tokens even where C equals `width` (ours); the release projects only where they differ."""
+    position_embedding: bool = False
+    """Add a learned vector per patch to the conditioning tokens (ours)."""
+    slot_embedding: bool = False
+    """Add a learned vector per latent slot (ours); without it the flow cannot tell slots apart."""
+    proprio_size: int = 0
+    """P > 0: proprioception conditions the prediction and its change is predicted (ours)."""
+
+
+class FlowWorldModel(nn.Module):
+    """Action-conditioned flow over latent actions.
+
+    Tensors: tokens (B, L, C) float32, standardised; chunk (B, K, A) float32 in [-1, 1]; flow-space latents
+    x (B, N, D) float32, which are (z - latent_mean) / latent_scale of the autoencoder's z. `generator` fills
+    the weights; without one torch's global generator does.
+
+    Raises:
+        ValueError: `config.prediction` is unknown, `robots` is empty, or `heads` does not divide a width.
+    """
+
+    latent_scale: torch.Tensor
+    latent_mean: torch.Tensor
+
+    def __init__(self, config: FlowConfig, generator: torch.Generator | None = None) -> None:
+        super().__init__()
+        if config.prediction not in PREDICTIONS:
+            raise ValueError(f"prediction is {config.prediction!r}, expected one of {', '.join(PREDICTIONS)}")
+        self.config = config
+        width, flow_width = config.width, config.flow_width
+        latent_shape = (config.latent_tokens, config.latent_channels)
+
+        self.qpos_encoders = ActionEncoders(
+            config.robots, width, config.frame_channels, config.max_horizon, config.strict_chunks
+        )
+        projects = config.input_projection or config.channels != width
+        self.xt_proj: nn.Module = nn.Linear(config.channels, width) if projects else nn.Identity()
+        self.position = (
+            nn.Parameter(torch.empty(config.patches, width)) if config.position_embedding else None
+        )
+        self.cond_blocks = nn.ModuleList(
+            ConditioningBlock(width, config.heads, config.mlp_ratio)
+            for _ in range(config.conditioning_blocks)
+        )
+        self.flow_latent_proj = nn.Linear(config.latent_channels, flow_width)
+        self.slot = (
+            nn.Parameter(torch.empty(config.latent_tokens, flow_width)) if config.slot_embedding else None
+        )
+        self.flow_time_embedder = TimeEmbedding(flow_width)
+        self.flow_blocks = nn.ModuleList(
+            FlowBlock(flow_width, config.heads, config.mlp_ratio, width) for _ in range(config.flow_blocks)
+        )
+        self.flow_norm_out = nn.LayerNorm(flow_width)
+        self.flow_out_proj = nn.Linear(flow_width, config.latent_channels)
+        if config.proprio_size:
+            self.proprio_embed = nn.Sequential(
+                nn.Linear(config.proprio_size, width), nn.GELU(), nn.Linear(width, width)
+            )
+            self.proprio_head = nn.Sequential(
+                nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, config.proprio_size)
+            )
+        scale_shape = latent_shape if config.per_dimension_scale else ()
+        self.register_buffer("latent_scale", torch.full(scale_shape, config.latent_scale))
+        self.register_buffer("latent_mean", torch.zeros(latent_shape))
+        self.reset_parameters(generator)
+
+    def reset_parameters(self, generator: torch.Generator | None) -> None:
+        """Xavier linears, modulation and output layers at zero, embeddings 0.2·normal."""
+        initialize(self, generator)
+        zero(self.flow_out_proj)
+        for embedding in (self.position, self.slot):
+            if embedding is not None:
+                nn.init.normal_(embedding, std=0.2, generator=generator)
+        if self.config.proprio_size:
+            zero(self.proprio_head[2])
+
+    def set_latent_statistics(self, scale: torch.Tensor, mean: torch.Tensor | None = None) -> None:
+        """Set the scale, (N, D) with `per_dimension_scale` and else a scalar, and the mean (N, D), zero if
+        None.
+
+        Raises:
+            ValueError: a shape differs, or a scale is not positive.
+        """
+        check_shape("scale", scale, tuple(self.latent_scale.shape))
+        if not bool((scale > 0).all()):
+            raise ValueError(f"scale must be positive everywhere, its smallest entry is {scale.min().item()}")
+        if mean is not None:
+            check_shape("mean", mean, tuple(self.latent_mean.shape))
+        self.latent_scale.copy_(scale)
+        self.latent_mean.zero_() if mean is None else self.latent_mean.copy_(mean)
+
+    def to_flow(self, z: torch.Tensor) -> torch.Tensor:
+        """Flow-space latent of the autoencoder's `z` (B, N, D)."""
+        return (z - self.latent_mean) / self.latent_scale
+
+    def from_flow(self, x: torch.Tensor) -> torch.Tensor:
+        """The autoencoder's z of a flow-space latent `x` (B, N, D)."""
+        return x * self.latent_scale + self.latent_mean
+
+    def condition(
+        self,
+        tokens: torch.Tensor,
+        chunk: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        proprio: torch.Tensor | None = None,
+        robots: torch.Tensor | None = None,
+    ) -> Conditioning:
+        """Everything about a prediction that does not depend on noise or flow time.
+
+        Args:
+            tokens: s_t (B, L, C).
+            chunk: actions (B, K, A), right-padded where `lengths` is given.
+            lengths: (B,) int64 valid actions of each row; None if all K are valid.
+            proprio: standardised proprioception (B, P); given exactly if `config.proprio_size` is not 0.
+            robots: (B,) int64 robot ids; None is the default robot.
+
+        Raises:
+            ValueError: a shape differs from the configuration.
+        """
+        config = self.config
+        check_shape("tokens", tokens, ("batch", "patches", config.channels))
+        check_shape("chunk", chunk, (tokens.shape[0], "actions", "action size"))
+        check_position_count("tokens", tokens, self.position)
+        action = self.qpos_encoders.encode(chunk, lengths, robots)
+        embedded = self._embed_proprio(proprio, tokens.shape[0])
+        if embedded is not None:
+            action = action + embedded
+
+        x = full_precision(self.xt_proj(tokens))
+        if self.position is not None:
+            x = x + self.position
+        for block in self.cond_blocks:
+            x = block(x, action)
+
+        keys, values = [], []
+        for block in self.flow_blocks:
+            assert isinstance(block, FlowBlock)
+            block_keys, block_values = block.cross_attn.keys_values(x)
+            keys.append(block_keys)
+            values.append(block_values)
+        delta = None
+        if embedded is not None:
+            delta = full_precision(self.proprio_head(torch.cat([action, embedded, x.mean(1)], dim=-1)))
+        return Conditioning(action, x, tuple(keys), tuple(values), delta)
+
+    def _embed_proprio(self, proprio: torch.Tensor | None, batch: int) -> torch.Tensor | None:
+        size = self.config.proprio_size
+        if proprio is None:
+            if size:
+                raise ValueError(f"the model needs proprioception: pass proprio of shape ({batch}, {size})")
+            return None
+        if not size:
+            raise ValueError(
+                f"proprio has shape {tuple(proprio.shape)}, but the model was built with proprio_size=0"
+            )
+        check_shape("proprio", proprio, (batch, size))
+        return full_precision(self.proprio_embed(proprio))
+
+    def velocity(self, x: torch.Tensor, t: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
+        """Velocity (R, N, D) float32 of the flow at `x` (R, N, D), R = len(conditioning), and `t` (R,) or
+        (1,).
+
+        Raises:
+            ValueError: a shape differs from the configuration or from the conditioning.
+        """
+        config = self.config
+        check_shape("x", x, (len(conditioning), config.latent_tokens, config.latent_channels))
+        if t.shape not in ((1,), (x.shape[0],)):
+            raise ValueError(f"t has shape {tuple(t.shape)}, expected ({x.shape[0]},) or (1,)")
+        time = self.flow_time_embedder(t)
+        hidden = full_precision(self.flow_latent_proj(x))
+        if self.slot is not None:
+            hidden = hidden + self.slot
+        for block, keys, values in zip(self.flow_blocks, conditioning.keys, conditioning.values, strict=True):
+            hidden = block(hidden, time, keys, values)
+        output = full_precision(self.flow_out_proj(self.flow_norm_out(hidden)))
+        if config.prediction == "velocity":
+            return output
+        return (x - output) / t.clamp(min=SMALLEST_TIME)[:, None, None]
+
+    def sample(self, conditioning: Conditioning, noise: torch.Tensor, steps: int) -> torch.Tensor:
+        """Flow-space latents (R, N, D) from `noise` (R, N, D) in `steps` Euler steps; `from_flow` gives z."""
+        return euler_sample(lambda x, t: self.velocity(x, t, conditioning), noise, steps)
+
+    def proprio_delta(self, conditioning: Conditioning) -> torch.Tensor:
+        """Predicted change of standardised proprioception (B, P) over the chunk.
+
+        Raises:
+            ValueError: the model was built without proprioception.
+        """
+        if conditioning.proprio_delta is None:
+            raise ValueError("the model was built with proprio_size=0 and predicts no proprioception")
+        return conditioning.proprio_delta
+
+    def forward(
+        self,
+        x: torch.Tensor,
+        t: torch.Tensor,
+        tokens: torch.Tensor,
+        chunk: torch.Tensor,
+        lengths: torch.Tensor | None = None,
+        proprio: torch.Tensor | None = None,
+    ) -> tuple[torch.Tensor, torch.Tensor | None]:
+        """One training pass: velocity (B·n, N, D) at `x` (B·n, N, D), and proprioception change (B, P) or
+        None.
+
+        The conditioning of the B rows is computed once and shared by the n consecutive draws of each row.
+        """
+        conditioning = self.condition(tokens, chunk, lengths, proprio)
+        if x.shape[0] % len(conditioning):
+            raise ValueError(
+                f"x has {x.shape[0]} rows, expected a multiple of the {len(conditioning)} of tokens"
+            )
+        conditioning = conditioning.repeat(x.shape[0] // len(conditioning))
+        return self.velocity(x, t, conditioning), conditioning.proprio_delta

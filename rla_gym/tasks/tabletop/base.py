@@ -1,0 +1,147 @@
+"""The common part of the tabletop tasks: stepping, states, seeds and pictures."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from rla_gym.extras import require
+from rla_gym.tasks.offscreen import OffscreenCamera
+from rla_gym.tasks.tabletop.scene import TABLE_HALF
+from rla_gym.tasks.task import Policy, TaskSpec, checked_action, unknown_demonstrator
+
+STEP_LENGTH = 0.02
+"""Pusher travel of an action of 1, in metres a control step."""
+
+CONTROL_HZ = 10.0
+
+
+class TabletopTask:
+    """A pusher moves one block to a target pose on a table.
+
+    The action ``(2,)`` in [−1, 1] moves the pusher's set-point by up to 2 cm along x and y in 0.1 s; proprioception
+    ``(2,)`` is the pusher's position in metres. Subclasses give the scene, the success rule and the starting poses.
+    """
+
+    spec: TaskSpec
+    demonstrators: tuple[str, ...] = ("expert", "play", "goal-blind")
+
+    def __init__(self, name: str, xml: str, frame_size: tuple[int, int], max_steps: int, objects: tuple[str, ...]):
+        mujoco = require("mujoco", extra="mujoco")
+        self._mujoco = mujoco
+        self.spec = TaskSpec(
+            name=name,
+            frame_size=frame_size,
+            action_low=-np.ones(2, np.float32),
+            action_high=np.ones(2, np.float32),
+            proprio_size=2,
+            object_names=objects,
+            control_hz=CONTROL_HZ,
+            max_steps=max_steps,
+        )
+        self.model = mujoco.MjModel.from_xml_string(xml)
+        self.data = mujoco.MjData(self.model)
+        self._substeps = round(1.0 / (CONTROL_HZ * self.model.opt.timestep))
+        # The integration state holds the solver's warm start, controls and target: with it a replay is exact.
+        self._state_kind = mujoco.mjtState.mjSTATE_INTEGRATION
+        self._state_size = mujoco.mj_stateSize(self.model, self._state_kind)
+        self._camera: OffscreenCamera | None = None
+
+    @property
+    def block_pose(self) -> np.ndarray:
+        """Block ``(x, y, yaw)`` in metres and radians, float64."""
+        return self.data.qpos[:3].copy()
+
+    @property
+    def pusher_position(self) -> np.ndarray:
+        """Pusher ``(x, y)`` in metres, float64."""
+        return self.data.qpos[3:5].copy()
+
+    @property
+    def target_pose(self) -> np.ndarray:
+        """Target ``(x, y, yaw)`` in metres and radians, float64."""
+        quaternion = self.data.mocap_quat[0]
+        return np.array([*self.data.mocap_pos[0, :2], 2.0 * np.arctan2(quaternion[3], quaternion[0])])
+
+    def place(self, block: np.ndarray, pusher: np.ndarray, target: np.ndarray) -> None:
+        """Put everything at rest: block and target ``(x, y, yaw)``, pusher ``(x, y)``."""
+        self._mujoco.mj_resetData(self.model, self.data)
+        self.data.qpos[:3] = block
+        self.data.qpos[3:5] = pusher
+        self.data.ctrl[:] = pusher
+        self.data.mocap_pos[0, :2] = target[:2]
+        self.data.mocap_quat[0] = [np.cos(target[2] / 2), 0.0, 0.0, np.sin(target[2] / 2)]
+        self._mujoco.mj_forward(self.model, self.data)
+
+    def starting_poses(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Draw block, pusher and target poses of a new episode."""
+        raise NotImplementedError(f"{type(self).__name__} has to say where its episodes start")
+
+    def reset(self, seed: int) -> None:
+        """Start a new episode; the same seed gives the same state."""
+        self.place(*self.starting_poses(np.random.default_rng(seed)))
+
+    def step(self, action: np.ndarray) -> None:
+        """Move the pusher's set-point by ``action`` ``(2,)`` times 2 cm and simulate 0.1 s."""
+        move = checked_action(action, self.spec) * STEP_LENGTH
+        start = self.data.ctrl.copy()
+        low, high = self.model.actuator_ctrlrange.T
+        end = np.clip(start + move, low, high)
+        # The set-point travels at constant speed: a jump would knock the block away instead of pushing it.
+        for i in range(self._substeps):
+            self.data.ctrl[:] = start + (end - start) * ((i + 1) / self._substeps)
+            self._mujoco.mj_step(self.model, self.data)
+
+    def render(self) -> np.ndarray:
+        """The close camera's picture, ``(H, W, 3)`` uint8."""
+        if self._camera is None:
+            self._camera = OffscreenCamera(self.model, "agentview", *self.spec.frame_size)
+        return self._camera.frame(self.data)
+
+    def proprioception(self) -> np.ndarray:
+        """Pusher position ``(2,)`` float32 in metres."""
+        return self.pusher_position.astype(np.float32)
+
+    def get_state(self) -> np.ndarray:
+        """MuJoCo's integration state ``(S,)`` float64: poses, velocities, controls, target, solver warm start."""
+        state = np.empty(self._state_size)
+        self._mujoco.mj_getState(self.model, self.data, state, self._state_kind)
+        return state
+
+    def set_state(self, state: np.ndarray) -> None:
+        """Restore a state of :meth:`get_state`; a wrong size is a ValueError."""
+        array = np.asarray(state, dtype=np.float64)
+        if array.shape != (self._state_size,):
+            raise ValueError(
+                f"{self.spec.name} states have shape ({self._state_size},), got {array.shape}; "
+                "the state must come from the same task and MuJoCo version"
+            )
+        self._mujoco.mj_setState(self.model, self.data, array, self._state_kind)
+        self._mujoco.mj_forward(self.model, self.data)
+        # mj_forward overwrites the warm start, which the next step begins from.
+        self._mujoco.mj_setState(self.model, self.data, array, self._state_kind)
+
+    def success(self) -> bool:
+        """Whether the present state solves the task."""
+        raise NotImplementedError(f"{type(self).__name__} has to state its success rule")
+
+    def demonstrator(self, kind: str, noise: float, seed: int) -> Policy:
+        """A scripted policy: "expert", "play" (smooth random) or "goal-blind" (skilled pushes to hidden targets)."""
+        from rla_gym.tasks.tabletop.demonstrators import make_demonstrator
+
+        if kind not in self.demonstrators:
+            raise unknown_demonstrator(self, kind)
+        # A tag keeps its draws apart from those of a reset with the same seed.
+        return make_demonstrator(self, kind, noise, np.random.default_rng([seed, 1]))
+
+    def close(self) -> None:
+        """Free the renderer; safe to call twice."""
+        if self._camera is not None:
+            self._camera.close()
+            self._camera = None
+
+    def free_pusher_position(self, rng: np.random.Generator, block: np.ndarray, clearance: float) -> np.ndarray:
+        """Draw a pusher position at least ``clearance`` metres from the block's centre."""
+        while True:
+            position = rng.uniform(-TABLE_HALF, TABLE_HALF, 2)
+            if np.linalg.norm(position - block[:2]) > clearance:
+                return position

@@ -1,0 +1,191 @@
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import replace
+from multiprocessing import active_children
+
+import h5py
+import numpy as np
+import pytest
+
+from rla_gym.data import CollectConfig, EpisodeDataset, collect
+from rla_gym.data.seeds import plan_episode
+from rla_gym.tasks import make_task
+from rla_gym.tasks.tabletop.push_cube import PushCube
+
+SETTINGS = CollectConfig("push-cube", 10, play=0.3, goal_blind=0.2, seed=6)  # as the fixture's
+MANY = CollectConfig("push-cube", 40, play=0.5, seed=5, workers=1)
+
+
+def wait_for(condition, seconds=30.0):
+    until = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < until, "waited in vain"
+        time.sleep(0.002)
+
+
+def whole_parts(out):
+    return sorted((out / "parts").glob("[0-9]*.hdf5"))
+
+
+def test_plans_depend_on_seed_and_index_only():
+    plans = [plan_episode(seed, index, 0.4, 0.2, 0.3) for seed in range(3) for index in range(400)]
+    assert plans[7] == plan_episode(0, 7, 0.4, 0.2, 0.3)
+    seeds = [plan.seed for plan in plans] + [plan.demonstrator_seed for plan in plans]
+    assert len(set(seeds)) == len(seeds)
+    assert min(seeds) >= 0 and max(seeds) < 2**63
+    shares = {
+        kind: np.mean([plan.kind == kind for plan in plans]) for kind in ("play", "goal-blind", "expert")
+    }
+    assert shares == pytest.approx({"play": 0.4, "goal-blind": 0.2, "expert": 0.4}, abs=0.05)
+    noises = [plan.noise for plan in plans if plan.kind != "play"]
+    assert min(noises) >= 0 and max(noises) <= 0.6 and np.mean(noises) == pytest.approx(0.3, abs=0.03)
+    assert all(plan.noise == 0 for plan in plans if plan.kind == "play")
+
+
+def test_result_does_not_depend_on_the_number_of_workers(collected, tmp_path):
+    alone = EpisodeDataset(collect(replace(SETTINGS, workers=1, out=tmp_path / "alone")))
+    together = EpisodeDataset(collected)
+    assert alone.hash == together.hash == alone.compute_hash() == together.compute_hash()
+    other = EpisodeDataset(collect(replace(SETTINGS, seed=4, workers=2, out=tmp_path / "other")))
+    assert other.hash != alone.hash
+    assert not set(other.seeds) & set(alone.seeds)
+
+
+def test_replaying_recorded_actions_gives_the_recorded_states(dataset):
+    task = make_task("push-cube")
+    for index in range(3):
+        episode = dataset.episode(index)
+        assert len(episode.actions) == len(episode) - 1
+        start = len(episode) // 3
+        task.set_state(episode.states[start])
+        np.testing.assert_array_equal(task.render(), episode.frames[start])
+        for step in range(start, len(episode) - 1):
+            task.step(episode.actions[step])
+            np.testing.assert_array_equal(task.get_state(), episode.states[step + 1])
+            np.testing.assert_array_equal(task.proprioception(), episode.proprio[step + 1])
+            np.testing.assert_array_equal(task.object_state(), episode.objects[step + 1])
+        np.testing.assert_array_equal(task.render(), episode.frames[-1])
+    task.close()
+
+
+def test_lengths_rewards_and_success(dataset):
+    most = dataset.spec["max_steps"]
+    assert len(dataset) == 10 and set(dataset.sources) <= {"expert", "play", "goal-blind"}
+    for index, source in enumerate(dataset.sources):
+        rewards, dones = dataset.arrays(index)["rewards"], dataset.arrays(index)["dones"]
+        assert len(rewards) == len(dones) == dataset.lengths[index] - 1
+        assert dones[-1] == 1 and not dones[:-1].any()
+        assert bool(rewards.any()) == dataset.successes[index]
+        assert dataset.lengths[index] >= 8
+        if source == "expert" and dataset.successes[index]:
+            assert len(rewards) == min(most, max(np.argmax(rewards) + 1 + 4, 7))
+        else:
+            assert len(rewards) == most
+    actions = np.concatenate([dataset.arrays(index)["actions"] for index in range(len(dataset))])
+    assert actions.dtype == np.float32
+    assert (actions >= dataset.spec["action_low"]).all() and (actions <= dataset.spec["action_high"]).all()
+
+
+def test_card_tells_what_was_collected(collected, dataset):
+    card = json.loads((collected / "card.json").read_text())
+    assert card["hash"] == dataset.hash
+    assert card["frames"] == dataset.lengths.sum()
+    assert sum(row["episodes"] for row in card["sources"].values()) == card["episodes"] == 10
+    assert card["spec"] == dataset.spec and card["settings"] == SETTINGS.settings()
+    assert card["frames_per_second_a_process"] > 1 and card["versions"]["numpy"] == np.__version__
+    assert dataset.hash in (collected / "card.md").read_text()
+    assert not (collected / "parts").exists()
+
+
+def test_finished_collection_returns_at_once(collected):
+    before = (collected / "episodes.hdf5").stat().st_mtime_ns
+    began = time.perf_counter()
+    assert collect(replace(SETTINGS, workers=1, out=collected)) == collected
+    assert time.perf_counter() - began < 0.5
+    assert (collected / "episodes.hdf5").stat().st_mtime_ns == before
+
+
+def test_killed_run_resumes_to_the_same_episodes(tmp_path):
+    whole = EpisodeDataset(collect(replace(MANY, workers=2, out=tmp_path / "whole")))
+    out = tmp_path / "killed"
+    script = tmp_path / "run.py"
+    script.write_text(
+        "from rla_gym.data import CollectConfig, collect\n"
+        "if __name__ == '__main__':\n"
+        f"    collect({replace(MANY, out=str(out))!r})\n"
+    )
+    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
+    process = subprocess.Popen([sys.executable, str(script)], env=environment, stderr=subprocess.DEVNULL)
+    wait_for(lambda: len(whole_parts(out)) >= 4)
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    assert not (out / "episodes.hdf5").exists()
+    time.sleep(0.3)  # the orphaned worker ends after its episode
+    kept = whole_parts(out)
+    assert 4 <= len(kept) < MANY.episodes
+    with h5py.File(kept[0], "r+") as file:
+        file.attrs["seconds"] = 1e6  # a mark in the card: this part was kept, not collected again
+    kept[1].write_bytes(kept[1].read_bytes()[:1000])  # cut off by a power cut
+    (out / "parts" / f".000001.writing-{process.pid}.hdf5").write_bytes(b"half")
+
+    resumed = EpisodeDataset(collect(replace(MANY, workers=2, out=out)))
+    assert len(resumed) == MANY.episodes and len(set(resumed.seeds)) == MANY.episodes
+    assert resumed.hash == whole.hash == resumed.compute_hash()
+    assert json.loads((out / "card.json").read_text())["frames_per_second_a_process"] < 0.1
+    assert sorted(os.listdir(out)) == ["card.json", "card.md", "collect.json", "episodes.hdf5"]
+
+
+def test_dead_worker_is_reported_and_its_episode_collected_later(tmp_path):
+    config = replace(MANY, out=tmp_path / "out")
+    with ThreadPoolExecutor(1) as pool:
+        running = pool.submit(collect, config)
+        wait_for(lambda: len(whole_parts(tmp_path / "out")) >= 2)
+        (worker,) = active_children()
+        os.kill(worker.pid, signal.SIGKILL)
+        with pytest.raises(RuntimeError, match=r"collecting episode \d+ died.*exit code -9"):
+            running.result(timeout=30)
+    assert len(whole_parts(tmp_path / "out")) >= 2
+    assert len(EpisodeDataset(collect(replace(config, workers=2)))) == MANY.episodes
+
+
+def test_failing_worker_stops_the_run_with_its_traceback(tmp_path):
+    blocked = tmp_path / "parts" / "000002.hdf5"
+    blocked.mkdir(parents=True)  # the episode can be recorded, but not put in its place
+    with pytest.raises(
+        RuntimeError, match=r"failed in episode 2;(.|\n)*Traceback(.|\n)*os\.replace(.|\n)*000002"
+    ):
+        collect(replace(MANY, episodes=4, out=tmp_path))
+    assert [path.name for path in whole_parts(tmp_path) if path.is_file()][:2] == [
+        "000000.hdf5",
+        "000001.hdf5",
+    ]
+    assert not active_children()
+
+
+def test_other_settings_are_refused(collected):
+    with pytest.raises(ValueError, match=r"episodes: 10 there, 11 asked for; seed: 6 there, 8 asked for"):
+        collect(replace(SETTINGS, episodes=11, seed=8, out=collected))
+
+
+def test_missing_demonstrator_is_refused_before_anything_is_written(tmp_path, monkeypatch):
+    monkeypatch.setattr(PushCube, "demonstrators", ("expert", "play"))
+    config = CollectConfig("push-cube", 2, play=0.0, goal_blind=0.5, out=tmp_path / "out")
+    with pytest.raises(
+        ValueError, match=r"'push-cube' has no \['goal-blind'\] demonstrator.*their shares to 0"
+    ):
+        collect(config)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"episodes": 0}, {"workers": 0}, {"seed": -1}, {"noise": -0.1}, {"play": 0.8, "goal_blind": 0.3}],
+)
+def test_settings_out_of_range(wrong):
+    with pytest.raises(ValueError, match="at least"):
+        CollectConfig(**{"task": "push-cube", "episodes": 2, **wrong})

@@ -1,0 +1,192 @@
+import multiprocessing
+import pickle
+
+import h5py
+import numpy as np
+import pytest
+
+from rla_gym.data import Episode, EpisodeDataset, write_dataset
+
+SPEC = {
+    "name": "drawn",
+    "frame_size": [6, 8],
+    "action_low": [-1.0, -2.0],
+    "action_high": [1.0, 2.0],
+    "proprio_size": 3,
+    "object_names": ["x"],
+    "control_hz": 10.0,
+    "max_steps": 20,
+}
+
+
+def drawn(length=5, seed=0, **changes):
+    generator = np.random.default_rng(seed)
+    fields = {
+        "frames": generator.integers(0, 255, (length, 6, 8, 3), np.uint8),
+        "actions": generator.uniform(-1, 1, (length - 1, 2)).astype(np.float32),
+        "proprio": generator.normal(size=(length, 3)).astype(np.float32),
+        "states": generator.normal(size=(length, 7)),
+        "objects": generator.normal(size=(length, 1)).astype(np.float32),
+        "task": "drawn",
+        "success": bool(seed % 2),
+        "seed": 100 + seed,
+        "source": "drawn",
+    }
+    return Episode(**{**fields, **changes})
+
+
+@pytest.fixture
+def path(tmp_path):
+    return write_dataset(tmp_path / "episodes.hdf5", [drawn(5 + seed, seed) for seed in range(3)], SPEC)
+
+
+def read_in_child(dataset):
+    return dataset.frames(1).sum(), dataset.hash
+
+
+def test_round_trip(path):
+    dataset = EpisodeDataset(path.parent)
+    assert len(dataset) == 3 and dataset.lengths.tolist() == [5, 6, 7]
+    assert dataset.seeds.tolist() == [100, 101, 102] and dataset.successes.tolist() == [False, True, False]
+    assert dataset.spec == SPEC and dataset.task_name == "drawn" and dataset.sources == ("drawn",) * 3
+    for seed, found in enumerate(dataset):
+        made = drawn(5 + seed, seed)
+        for name in ("frames", "actions", "proprio", "states", "objects"):
+            np.testing.assert_array_equal(getattr(found, name), getattr(made, name))
+            assert getattr(found, name).dtype == getattr(made, name).dtype
+        assert (found.task, found.success, found.seed, found.source) == (
+            "drawn",
+            bool(seed % 2),
+            100 + seed,
+            "drawn",
+        )
+    np.testing.assert_array_equal(dataset.frames(2, 3, 5), drawn(7, 2).frames[3:5])
+    dataset.verify()
+    with pytest.raises(IndexError, match="episode 3 of 3"):
+        dataset.episode(3)
+
+
+def test_video_without_actions(tmp_path):
+    bare = {"actions": None, "proprio": None, "states": None, "objects": None}
+    dataset = EpisodeDataset(write_dataset(tmp_path / "a.hdf5", [drawn(**bare)], SPEC))
+    assert dataset.episode(0).actions is None and dataset.arrays(0)["states"] is None
+    with pytest.raises(ValueError, match="demo_1 has no 'actions', which demo_0 has"):
+        EpisodeDataset(write_dataset(tmp_path / "b.hdf5", [drawn(), drawn(actions=None)], SPEC))
+
+
+def test_hash_sees_contents_not_compression(path, tmp_path):
+    dataset = EpisodeDataset(path)
+    changed = drawn(5, 0)
+    changed.frames[2, 0, 0, 0] ^= 1
+    others = [drawn(6, 1), drawn(7, 2)]
+    assert EpisodeDataset(write_dataset(tmp_path / "a.hdf5", [changed, *others], SPEC)).hash != dataset.hash
+    with h5py.File(path, "r+") as file:
+        frames = file["data/demo_0/obs/agentview_image"][()]
+        del file["data/demo_0/obs/agentview_image"]
+        file["data/demo_0/obs/agentview_image"] = frames
+    EpisodeDataset(path).verify()
+    with h5py.File(path, "r+") as file:
+        file["data/demo_1/actions"][0, 0] += 0.5
+    with pytest.raises(ValueError, match="damaged or edited"):
+        EpisodeDataset(path).verify()
+
+
+@pytest.mark.parametrize("method", ["fork", "spawn"])
+def test_goes_to_other_processes(path, method):
+    dataset = EpisodeDataset(path)
+    expected = dataset.frames(1).sum()  # the handle is open when the child starts
+    with multiprocessing.get_context(method).Pool(2) as pool:
+        assert pool.map(read_in_child, [dataset] * 4) == [(expected, dataset.hash)] * 4
+    assert pickle.loads(pickle.dumps(dataset)).frames(1).sum() == expected
+    dataset.close()
+    assert dataset.frames(1).sum() == expected
+
+
+def test_missing_file(tmp_path):
+    with pytest.raises(FileNotFoundError, match="rla-gym collect"):
+        EpisodeDataset(tmp_path)
+    with pytest.raises(FileNotFoundError, match="nowhere.hdf5"):
+        EpisodeDataset(tmp_path / "nowhere.hdf5")
+
+
+@pytest.mark.parametrize("content", ["text", "cut"])
+def test_not_hdf5_or_cut_off(path, content):
+    path.write_bytes(b"hello" if content == "text" else path.read_bytes()[: path.stat().st_size // 2])
+    with pytest.raises(ValueError, match="cut off or not an HDF5 file.*repeat it"):
+        EpisodeDataset(path)
+
+
+def test_file_of_something_else(tmp_path):
+    with h5py.File(tmp_path / "a.hdf5", "w") as file:
+        file["x"] = 1
+    with pytest.raises(ValueError, match="no `data` group with a `spec`"):
+        EpisodeDataset(tmp_path / "a.hdf5")
+
+
+def test_frames_of_another_size(tmp_path):
+    odd = drawn(frames=np.zeros((5, 6, 10, 3), np.uint8))
+    with pytest.raises(
+        ValueError, match=r"demo_1: frames have shape \(5, 6, 10, 3\), expected \(5, 6, 8, 3\)"
+    ):
+        EpisodeDataset(write_dataset(tmp_path / "a.hdf5", [drawn(), odd], SPEC))
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"actions": np.zeros((4, 3), np.float32)}, r"demo_0: actions has shape \(4, 3\), expected \(4, 2\)"),
+        (
+            {"proprio": np.zeros((5, 2), np.float32)},
+            r"demo_0: obs/proprio has shape \(5, 2\), expected \(5, 3\)",
+        ),
+        ({"objects": np.zeros((5, 2), np.float32)}, r"demo_0: objects has shape \(5, 2\), expected \(5, 1\)"),
+    ],
+)
+def test_wrong_widths(tmp_path, changes, message):
+    with pytest.raises(ValueError, match=message):
+        EpisodeDataset(write_dataset(tmp_path / "a.hdf5", [drawn(**changes)], SPEC))
+
+
+def test_actions_that_are_not_finite(path):
+    with h5py.File(path, "r+") as file:
+        file["data/demo_2/actions"][3, 1] = np.nan
+    with pytest.raises(ValueError, match="demo_2: actions hold NaN"):
+        EpisodeDataset(path)
+
+
+@pytest.mark.parametrize("dataset", ["actions", "states", "obs/proprio", "objects", "obs/agentview_image"])
+def test_missing_datasets_and_rows(path, dataset):
+    with h5py.File(path, "r+") as file:
+        values = file[f"data/demo_1/{dataset}"][()]
+        del file[f"data/demo_1/{dataset}"]
+    with pytest.raises(ValueError, match=f"demo_1 has no '{dataset}'"):
+        EpisodeDataset(path)
+    with h5py.File(path, "r+") as file:
+        file[f"data/demo_1/{dataset}"] = values[:-1]
+    with pytest.raises(ValueError, match=r"demo_1: .*shape \([45],.*expected \([56],"):
+        EpisodeDataset(path)
+
+
+def test_missing_episode(path):
+    with h5py.File(path, "r+") as file:
+        file.move("data/demo_1", "data/demo_9")
+    with pytest.raises(ValueError, match=r"missing: \['demo_1'\]"):
+        EpisodeDataset(path)
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"frames": np.zeros((5, 6, 8, 3))}, r"frames are float64 .*expected uint8 \(T, H, W, 3\)"),
+        ({"frames": np.zeros((1, 6, 8, 3), np.uint8)}, "at least 2"),
+        (
+            {"actions": np.zeros((5, 2), np.float32)},
+            r"actions has shape \(5, 2\), expected \(4, ...\) for 5 frames",
+        ),
+        ({"states": np.zeros((4, 7))}, r"states has shape \(4, 7\), expected \(5, ...\)"),
+        ({"actions": np.full((4, 2), np.inf, np.float32)}, "not finite"),
+    ],
+)
+def test_episode_checks_itself(changes, message):
+    with pytest.raises(ValueError, match=message):
+        drawn(**changes)

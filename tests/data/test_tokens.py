@@ -1,0 +1,173 @@
+import json
+
+import numpy as np
+import pytest
+import torch
+
+from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset, write_dataset
+from rla_gym.data.pca import fit_channel_pca
+from rla_gym.data.store import split_episodes
+
+
+@pytest.fixture
+def store(dataset, encoder, tmp_path):
+    return encode_dataset(dataset, encoder, tmp_path / "store", batch=50, progress=False)
+
+
+def rows_of(store, episodes):
+    return np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in episodes])
+
+
+def same_files(first, second):
+    return all(
+        (first / name).read_bytes() == (second / name).read_bytes() for name in ("tokens.npy", "index.json")
+    )
+
+
+def test_rows_are_the_frames_in_order(dataset, encoder, store):
+    assert encoder.frames == len(store) == dataset.lengths.sum()
+    assert store.tokens.dtype == np.float16 and store.tokens.shape[1:] == (64, 12) and store.grid == (8, 8)
+    for index in (0, 4, len(dataset) - 1):
+        rows, arrays = rows_of(store, [index]), dataset.arrays(index)
+        expected = encoder.encode(torch.from_numpy(dataset.frames(index))).half().numpy()
+        np.testing.assert_array_equal(store.tokens[rows], expected)
+        np.testing.assert_array_equal(store.actions[rows[:-1]], arrays["actions"])
+        assert not store.actions[rows[-1]].any()
+        for name in ("proprio", "objects", "states"):
+            np.testing.assert_array_equal(getattr(store, name)[rows], arrays[name])
+        assert (store.episode_of(rows) == index).all()
+    assert store.sources == dataset.sources and (store.seeds == dataset.seeds).all()
+    assert store.info["dataset"] == dataset.hash and store.info["spec"] == dataset.spec
+
+
+def test_normalised_by_training_episodes(store):
+    assert len(store.split("train")) == 8 and len(store.split("validation")) == 2
+    train = rows_of(store, store.split("train"))
+    values = store.normalized(train)
+    assert values.dtype == torch.float32 and values.shape == (len(train), 64, 12)
+    torch.testing.assert_close(values.mean((0, 1)), torch.zeros(12), atol=2e-4, rtol=0)
+    torch.testing.assert_close(values.std((0, 1)), torch.ones(12), atol=2e-4, rtol=0)
+    expected = (store.tokens[train[:3]].astype(np.float64) - store.mean) / store.std
+    np.testing.assert_allclose(values[:3], expected, atol=1e-5)
+
+
+def test_split_keeps_assignments_when_episodes_are_added(store):
+    seeds = np.random.default_rng(0).integers(0, 2**62, 4000)
+    parts = {part: split_episodes(seeds, part) for part in ("train", "validation", "test")}
+    assert sorted(np.concatenate(list(parts.values()))) == list(range(4000))
+    assert [len(parts[part]) / 4000 for part in parts] == pytest.approx([0.9, 0.05, 0.05], abs=0.012)
+    for part, episodes in parts.items():
+        assert split_episodes(seeds[:1000], part).tolist() == episodes[episodes < 1000].tolist()
+    with pytest.raises(ValueError, match="no part 'valid'; expected one of"):
+        store.split("valid")
+
+
+def test_resumes_without_encoding_twice(dataset, encoder, store, tmp_path):
+    out, total = tmp_path / "other", len(store)
+    encoder.frames, encoder.fails_after = 0, 150
+    with pytest.raises(KeyboardInterrupt):
+        encode_dataset(dataset, encoder, out, batch=50, progress=False)
+    assert json.loads((out / "journal.json").read_text())["rows"] == encoder.frames == 150
+    with pytest.raises(FileNotFoundError, match="no finished token store"):
+        TokenStore.open(out)
+    encoder.fails_after = None
+    encode_dataset(dataset, encoder, out, batch=50, progress=False)
+    assert encoder.frames == total
+    assert same_files(out, store.path)
+    assert sorted(path.name for path in out.iterdir()) == ["arrays.npz", "index.json", "tokens.npy"]
+    encode_dataset(dataset, encoder, out, progress=False)
+    assert encoder.frames == total, "a finished store is opened as it is"
+
+
+def test_resumes_after_a_hard_kill(dataset, encoder, store, tmp_path):
+    """Rows past the journal may hold anything: they are encoded again."""
+    out = tmp_path / "other"
+    encoder.frames, encoder.fails_after = 0, 200
+    with pytest.raises(KeyboardInterrupt):
+        encode_dataset(dataset, encoder, out, batch=50, progress=False)
+    tokens = np.load(out / "tokens.npy.part", mmap_mode="r+")
+    tokens[100:] = 7.0
+    tokens.flush()
+    journal = json.loads((out / "journal.json").read_text())
+    (out / "journal.json").write_text(json.dumps({**journal, "rows": 100}))
+    encoder.fails_after = None
+    encode_dataset(dataset, encoder, out, batch=50, progress=False)
+    assert same_files(out, store.path)
+
+
+def test_unfinished_store_of_other_settings_is_refused(dataset, encoder, tmp_path):
+    encoder.fails_after = 50
+    with pytest.raises(KeyboardInterrupt):
+        encode_dataset(dataset, encoder, tmp_path, batch=50, progress=False)
+    with pytest.raises(ValueError, match="pca of the unfinished store is null, expected 4"):
+        encode_dataset(dataset, encoder, tmp_path, pca=4, progress=False)
+    encoder.hash = "another"
+    with pytest.raises(ValueError, match='encoder of the unfinished store is "1234abcd", expected "another"'):
+        encode_dataset(dataset, encoder, tmp_path, progress=False)
+
+
+def test_refuses_another_data_set_encoder_or_schema(dataset, encoder, store, tmp_path):
+    TokenStore.open(store.path, dataset, encoder)
+    part = write_dataset(tmp_path / "part.hdf5", [dataset.episode(0)], dataset.spec)
+    with pytest.raises(ValueError, match="data set hash is .*expected .*choose another folder"):
+        TokenStore.open(store.path, EpisodeDataset(part))
+    with pytest.raises(ValueError, match="pca is null, expected 3"):
+        encode_dataset(dataset, encoder, store.path, pca=3, progress=False)
+    encoder.hash = "another"
+    with pytest.raises(ValueError, match='encoder hash is "1234abcd", expected "another"'):
+        TokenStore.open(store.path, dataset, encoder)
+    index = json.loads((store.path / "index.json").read_text())
+    index["info"]["schema"] = 99
+    (store.path / "index.json").write_text(json.dumps(index))
+    with pytest.raises(ValueError, match="schema version is 99, expected 1"):
+        TokenStore.open(store.path)
+
+
+@pytest.mark.parametrize("name", ["tokens.npy", "arrays.npz", "index.json"])
+def test_refuses_files_that_are_cut_off(store, name):
+    place = store.path / name
+    place.write_bytes(place.read_bytes()[:-100])
+    with pytest.raises(ValueError, match=f"{name} .*cut off"):
+        TokenStore.open(store.path)
+
+
+def test_refuses_tokens_that_float16_cannot_hold(dataset, encoder, tmp_path):
+    honest = encoder.encode
+    encoder.encode = lambda frames: honest(frames) * 1e6
+    with pytest.raises(ValueError, match="frames 0 to 63 are not finite in float16.*LayerNorm"):
+        encode_dataset(dataset, encoder, tmp_path, progress=False)
+
+
+def test_pca_is_deterministic_and_keeps_what_moves(dataset, encoder, store, tmp_path):
+    first = encode_dataset(dataset, encoder, tmp_path / "a", pca=4, progress=False)
+    second = encode_dataset(dataset, encoder, tmp_path / "b", pca=4, progress=False)
+    assert same_files(first.path, second.path)
+    assert first.tokens.shape == (len(store), 64, 4) and 0.5 < first.info["pca"]["explained"] <= 1
+    channel_map = first.pca
+    np.testing.assert_allclose(channel_map.components @ channel_map.components.T, np.eye(4), atol=1e-5)
+    expected = channel_map.project(store.tokens[:20].astype(np.float32))
+    np.testing.assert_allclose(first.tokens[:20], expected, atol=5e-3)
+    assert store.pca is None
+
+
+def test_pca_ignores_variance_over_positions():
+    generator = np.random.default_rng(0)
+    tokens = 0.01 * generator.normal(size=(200, 6, 5))
+    tokens[..., 0] += 10 * generator.normal(size=6)  # a standing pattern over patches
+    tokens[..., 3] += generator.normal(size=(200, 6))  # what moves
+    channel_map = fit_channel_pca([tokens[:90], tokens[90:]], 1)
+    assert abs(channel_map.components[0, 3]) > 0.99 and channel_map.explained > 0.99
+    np.testing.assert_allclose(channel_map.mean, tokens.mean((0, 1)), atol=1e-5)
+    with pytest.raises(ValueError, match="pca=6 components asked for, expected 1 to 5"):
+        fit_channel_pca([tokens], 6)
+
+
+def test_motion_is_the_change_within_the_episode(store):
+    motion = store.motion
+    assert motion.shape == (len(store),)
+    last = store.starts[2] + store.lengths[2] - 1
+    assert motion[last] == 0
+    for row, later in ((store.starts[2], store.starts[2] + 4), (last - 2, last)):
+        change = (store.normalized([later]) - store.normalized([row])).abs().mean()
+        assert motion[row] == pytest.approx(float(change), rel=1e-3)
+    np.testing.assert_array_equal(TokenStore.open(store.path).motion, motion)

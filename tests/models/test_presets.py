@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, replace
+
+import pytest
+import torch
+from torch import nn
+
+from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
+from rla_gym.models.presets import PRESETS, build_configs
+from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+
+
+def count(module: nn.Module) -> int:
+    return sum(parameter.numel() for parameter in module.parameters())
+
+
+def test_paper_has_the_released_sizes():
+    """Tensor counts 103 and 105 and the parameter totals of the release, without allocating a weight."""
+    autoencoder, flow, image_decoder = build_configs("paper", 1024, (32, 32), 9)
+    with torch.device("meta"):
+        model, world_model, decoder = (
+            RLAAutoencoder(autoencoder),
+            FlowWorldModel(flow),
+            ImageDecoder(image_decoder),
+        )
+        wider = replace(flow, conditioning_blocks=12, flow_blocks=12, robots={"0": 14})
+        iws = FlowWorldModel(wider)
+    assert len(model.encoder.state_dict()) == 103 and len(model.decoder.state_dict()) == 105
+    assert round(count(model.encoder) / 1e6, 2) == 152.26
+    assert round(count(model.decoder) / 1e6, 2) == 153.31
+    assert round(count(world_model) / 1e6, 2) == 349.04
+    assert round(count(iws) / 1e6, 2) == 521.15
+    assert round(count(decoder) / 1e6, 2) == 62.61
+    shapes = {name: tuple(tensor.shape) for name, tensor in world_model.state_dict().items()}
+    assert shapes["qpos_encoders.0.gru.weight_ih_l0"] == (3072, 64)
+    assert shapes["cond_blocks.7.modulation.1.weight"] == (6144, 1024)
+    assert not any(name.startswith("xt_proj") for name in shapes)
+    assert decoder.state_dict()["up1.upsample.weight"].shape == (1024, 512, 2, 2)
+
+
+def test_paper_is_the_default_configuration():
+    assert build_configs("paper", 1024, (32, 32), 9) == (RLAConfig(), FlowConfig(), ImageDecoderConfig())
+
+
+@pytest.mark.parametrize("preset", sorted(PRESETS))
+def test_presets_fit_together(preset):
+    autoencoder, flow, image_decoder = build_configs(preset, 64, (8, 8), 2, 3, max_horizon=4)
+    assert (autoencoder.latent_tokens, autoencoder.latent_channels) == (
+        flow.latent_tokens,
+        flow.latent_channels,
+    )
+    assert autoencoder.channels == flow.channels == image_decoder.in_channels == 64
+    assert autoencoder.patches == flow.patches == 64
+    assert flow.robots == {"0": 2} and flow.max_horizon == 4
+    assert flow.proprio_size == (0 if preset == "paper" else 3)
+    for config in (autoencoder, flow, image_decoder):
+        assert json.loads(json.dumps(asdict(config)))
+
+
+def test_tiny_runs_from_tokens_to_frame():
+    autoencoder, flow, image_decoder = build_configs("tiny", 64, (8, 8), 2, 2, max_horizon=4)
+    generator = torch.Generator().manual_seed(0)
+    model, world_model = RLAAutoencoder(autoencoder, generator), FlowWorldModel(flow, generator)
+    tokens = torch.randn(2, 64, 64, generator=generator)
+    with torch.no_grad():
+        c = world_model.condition(tokens, torch.zeros(2, 4, 2), proprio=torch.zeros(2, 2))
+        x = world_model.sample(c, torch.randn(2, 16, 16, generator=generator), 4)
+        tokens = model.decode(world_model.from_flow(x), tokens)
+        frame = ImageDecoder(image_decoder, generator).image(tokens, (8, 8), (112, 112))
+    assert frame.shape == (2, 3, 112, 112)
+    assert count(model) + count(world_model) < 4e6
+
+
+def test_unknown_preset_is_refused():
+    with pytest.raises(ValueError, match="unknown preset 'huge', expected one of base, paper, tiny"):
+        build_configs("huge", 64, (8, 8), 2)

@@ -1,0 +1,62 @@
+import hashlib
+import json
+import os
+
+import pytest
+
+from rla_gym.files import atomic_path, read_json, remove_leftovers, sha256_file, write_json
+
+
+def test_atomic_path_writes_whole_and_leaves_nothing_beside(tmp_path):
+    target = tmp_path / "deep" / "a.npz"
+    with atomic_path(target) as temporary:
+        assert temporary.parent == target.parent and temporary.suffix == ".npz"
+        temporary.write_bytes(b"new")
+        assert not target.exists()
+    assert target.read_bytes() == b"new"
+    assert os.listdir(target.parent) == ["a.npz"]
+
+
+def test_atomic_path_keeps_the_old_file_at_failure(tmp_path):
+    target = tmp_path / "a.txt"
+    target.write_text("old")
+    with pytest.raises(RuntimeError, match="half way"), atomic_path(target) as temporary:
+        temporary.write_text("ne")
+        raise RuntimeError("half way")
+    assert target.read_text() == "old"
+    assert os.listdir(tmp_path) == ["a.txt"]
+
+
+def test_atomic_path_refuses_to_write_nothing(tmp_path):
+    with pytest.raises(FileNotFoundError, match="nothing was written"), atomic_path(tmp_path / "a"):
+        pass
+
+
+def test_remove_leftovers_takes_temporaries_only(tmp_path):
+    (tmp_path / "kept.hdf5").write_bytes(b"x")
+    with atomic_path(tmp_path / "lost.hdf5") as temporary:
+        name = temporary.name
+        temporary.write_bytes(b"y")
+    (tmp_path / name).write_bytes(b"half")  # what a killed process leaves
+    assert remove_leftovers(tmp_path) == 1
+    assert sorted(os.listdir(tmp_path)) == ["kept.hdf5", "lost.hdf5"]
+
+
+def test_json_round_trip_and_errors(tmp_path):
+    place = tmp_path / "a.json"
+    write_json(place, {"x": [1, 2.5, None], "name": "é"})
+    assert read_json(place) == {"x": [1, 2.5, None], "name": "é"}
+    with pytest.raises(ValueError, match="JSON compliant"):
+        write_json(place, {"x": float("nan")})
+    assert json.loads(place.read_text(encoding="utf-8"))["name"] == "é"
+    place.write_text('{"x": [1, ')
+    with pytest.raises(ValueError, match=r"a\.json is not valid JSON.*cut off"):
+        read_json(place)
+    with pytest.raises(FileNotFoundError, match="nowhere"):
+        read_json(tmp_path / "nowhere.json")
+
+
+def test_sha256_file(tmp_path):
+    content = os.urandom((1 << 20) + 17)
+    (tmp_path / "a").write_bytes(content)
+    assert sha256_file(tmp_path / "a") == hashlib.sha256(content).hexdigest()
