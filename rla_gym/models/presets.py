@@ -46,7 +46,7 @@ def tiny(
         latent_tokens=16,
         latent_channels=16,
         encoder_width=128,
-        encoder_blocks=3,
+        encoder_blocks=2,
         encoder_heads=4,
         decoder_width=128,
         decoder_blocks=3,

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from rla_gym.extras import require
-from rla_gym.tasks.offscreen import OffscreenCamera
+from rla_gym.tasks.offscreen import OffscreenCamera, load_mujoco
+from rla_gym.tasks.simulator_state import SimulatorState, checked_state
 from rla_gym.tasks.tabletop.scene import TABLE_HALF
 from rla_gym.tasks.task import Policy, TaskSpec, checked_action, unknown_demonstrator
 
@@ -26,7 +26,7 @@ class TabletopTask:
     demonstrators: tuple[str, ...] = ("expert", "play", "goal-blind")
 
     def __init__(self, name: str, xml: str, frame_size: tuple[int, int], max_steps: int, objects: tuple[str, ...]):
-        mujoco = require("mujoco", extra="mujoco")
+        mujoco = load_mujoco()
         self._mujoco = mujoco
         self.spec = TaskSpec(
             name=name,
@@ -41,9 +41,7 @@ class TabletopTask:
         self.model = mujoco.MjModel.from_xml_string(xml)
         self.data = mujoco.MjData(self.model)
         self._substeps = round(1.0 / (CONTROL_HZ * self.model.opt.timestep))
-        # The integration state holds the solver's warm start, controls and target: with it a replay is exact.
-        self._state_kind = mujoco.mjtState.mjSTATE_INTEGRATION
-        self._state_size = mujoco.mj_stateSize(self.model, self._state_kind)
+        self._state = SimulatorState(self.model, self.data)
         self._camera: OffscreenCamera | None = None
 
     @property
@@ -103,35 +101,32 @@ class TabletopTask:
 
     def get_state(self) -> np.ndarray:
         """MuJoCo's integration state ``(S,)`` float64: poses, velocities, controls, target, solver warm start."""
-        state = np.empty(self._state_size)
-        self._mujoco.mj_getState(self.model, self.data, state, self._state_kind)
-        return state
+        return self._state.read()
 
     def set_state(self, state: np.ndarray) -> None:
-        """Restore a state of :meth:`get_state`; a wrong size is a ValueError."""
-        array = np.asarray(state, dtype=np.float64)
-        if array.shape != (self._state_size,):
-            raise ValueError(
-                f"{self.spec.name} states have shape ({self._state_size},), got {array.shape}; "
-                "the state must come from the same task and MuJoCo version"
-            )
-        self._mujoco.mj_setState(self.model, self.data, array, self._state_kind)
-        self._mujoco.mj_forward(self.model, self.data)
-        # mj_forward overwrites the warm start, which the next step begins from.
-        self._mujoco.mj_setState(self.model, self.data, array, self._state_kind)
+        """Restore a state of :meth:`get_state`; a wrong size or NaN is a ValueError."""
+        self._state.write(checked_state(state, self._state.size, self.spec.name))
 
     def success(self) -> bool:
         """Whether the present state solves the task."""
         raise NotImplementedError(f"{type(self).__name__} has to state its success rule")
 
+    def object_state(self) -> np.ndarray:
+        """True state of the objects, ``(O,)`` float32, in the order of ``spec.object_names``."""
+        raise NotImplementedError(f"{type(self).__name__} has to give the state of its objects")
+
     def demonstrator(self, kind: str, noise: float, seed: int) -> Policy:
         """A scripted policy: "expert", "play" (smooth random) or "goal-blind" (skilled pushes to hidden targets)."""
-        from rla_gym.tasks.tabletop.demonstrators import make_demonstrator
-
         if kind not in self.demonstrators:
             raise unknown_demonstrator(self, kind)
         # A tag keeps its draws apart from those of a reset with the same seed.
-        return make_demonstrator(self, kind, noise, np.random.default_rng([seed, 1]))
+        return self.policy(kind, noise, np.random.default_rng([seed, 1]))
+
+    def policy(self, kind: str, noise: float, rng: np.random.Generator) -> Policy:
+        """The scripted policy of one of :attr:`demonstrators`, drawing from ``rng`` alone."""
+        from rla_gym.tasks.tabletop.demonstrators import make_demonstrator
+
+        return make_demonstrator(self, kind, noise, rng)
 
     def close(self) -> None:
         """Free the renderer; safe to call twice."""

@@ -11,26 +11,13 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rla_gym.tasks.smooth_noise import SmoothNoise
 from rla_gym.tasks.tabletop.base import STEP_LENGTH
 from rla_gym.tasks.tabletop.scene import PUSHER_RADIUS, TABLE_HALF
 
 if TYPE_CHECKING:
-    from rla_gym.tasks.task import Policy
     from rla_gym.tasks.tabletop.base import TabletopTask
-
-
-class SmoothNoise:
-    """Noise correlated over about five control steps (an Ornstein-Uhlenbeck process), ``(2,)`` a call."""
-
-    def __init__(self, scale: float, rng: np.random.Generator, memory: float = 0.8):
-        self._scale, self._rng, self._memory = scale, rng, memory
-        self._value = rng.normal(size=2)
-
-    def __call__(self) -> np.ndarray:
-        """Next value, standard deviation ``scale``."""
-        fresh = np.sqrt(1.0 - self._memory**2) * self._rng.normal(size=2)
-        self._value = self._memory * self._value + fresh
-        return self._scale * self._value
+    from rla_gym.tasks.task import Policy
 
 
 def push_action(pusher: np.ndarray, block: np.ndarray, goal: np.ndarray, extent: float) -> np.ndarray:
@@ -55,21 +42,22 @@ def push_action(pusher: np.ndarray, block: np.ndarray, goal: np.ndarray, extent:
     if behind:
         gap = max(-along - extent, 0.0)
         travel = min(gap + distance, STEP_LENGTH)
-        return _limited(travel * direction - 0.8 * lateral * normal)
+        return limited(travel * direction - 0.8 * lateral * normal)
     clear = extent + 0.022
     start = -direction * clear
     radius = float(np.linalg.norm(offset))
     if radius > clear + 0.03 and float((start - offset) @ offset) > -radius * 0.02:
-        return _limited(start - offset)
+        return limited(start - offset)
     angle = np.arctan2(offset[1], offset[0])
     goal_angle = np.arctan2(start[1], start[0])
     turn = (goal_angle - angle + np.pi) % (2 * np.pi) - np.pi
     step = np.clip(turn, -STEP_LENGTH / clear, STEP_LENGTH / clear)
     waypoint = clear * np.array([np.cos(angle + step), np.sin(angle + step)])
-    return _limited(waypoint - offset)
+    return limited(waypoint - offset)
 
 
-def _limited(move: np.ndarray) -> np.ndarray:
+def limited(move: np.ndarray) -> np.ndarray:
+    """``move`` ``(2,)`` cut to the length of one step."""
     length = float(np.linalg.norm(move))
     return move if length <= STEP_LENGTH else move * (STEP_LENGTH / length)
 
@@ -79,7 +67,7 @@ class Pusher:
 
     def __init__(self, task: TabletopTask, noise: float, rng: np.random.Generator, hidden: bool):
         self._task, self._rng, self._hidden = task, rng, hidden
-        self._noise = SmoothNoise(noise, rng)
+        self._noise = SmoothNoise(2, noise, rng)
         self._goal = self._draw_goal() if hidden else task.target_pose[:2]
         self._patience = 0
 
@@ -99,11 +87,14 @@ class Pusher:
 
 
 class Play:
-    """Smooth random motion: waypoints near, through and away from the block, at varied speed, with pauses."""
+    """Smooth random motion: waypoints near, through and away from the block, at varied speed, with pauses.
 
-    def __init__(self, task: TabletopTask, noise: float, rng: np.random.Generator):
-        self._task, self._rng = task, rng
-        self._noise = SmoothNoise(0.15 + noise, rng)
+    ``spread`` is the standard deviation in metres of the waypoints meant for the block; a large one needs more.
+    """
+
+    def __init__(self, task: TabletopTask, noise: float, rng: np.random.Generator, spread: float = 0.03):
+        self._task, self._rng, self._spread = task, rng, spread
+        self._noise = SmoothNoise(2, 0.15 + noise, rng)
         self._left = 0
         self._waypoint = np.zeros(2)
         self._speed = 1.0
@@ -117,7 +108,7 @@ class Play:
             self._speed = 0.0
         if kind < 0.55:
             pusher = self._task.pusher_position
-            self._waypoint = block + 0.12 * (block - pusher) + self._rng.normal(0, 0.03, 2)
+            self._waypoint = block + 0.12 * (block - pusher) + self._rng.normal(0, self._spread, 2)
         else:
             self._waypoint = self._rng.uniform(-TABLE_HALF, TABLE_HALF, 2)
 
@@ -130,7 +121,7 @@ class Play:
         self._left -= 1
         if self._speed == 0.0:
             return np.zeros(2, np.float32)
-        move = self._speed * _limited(offset) / STEP_LENGTH + self._noise()
+        move = self._speed * limited(offset) / STEP_LENGTH + self._noise()
         return np.clip(move, -1.0, 1.0).astype(np.float32)
 
 

@@ -8,7 +8,7 @@ from rla_gym.tasks.tabletop.base import TabletopTask
 from rla_gym.tasks.tabletop.scene import scene_xml
 
 CUBE_HALF = 0.04
-"""Half the cube's side in metres; seen by the camera it covers more than two 14-pixel patches."""
+"""Half the cube's side in metres; mid-table it covers the area of about two 14-pixel patches of the picture."""
 
 SUCCESS_RADIUS = 0.025
 """Success: the cube's centre is within this many metres of the target's centre."""

@@ -6,7 +6,10 @@ The block moves in the plane (two slides and a hinge with dry friction), so that
 from __future__ import annotations
 
 TABLE_HALF = 0.18
-"""Half the side of the square that the block's centre and the pusher can reach, in metres."""
+"""Half the side of the square that the block's centre can reach, in metres."""
+
+PUSHER_REACH = TABLE_HALF + 0.02
+"""Half the side of the square that the pusher can reach, in metres."""
 
 PUSHER_RADIUS = 0.016
 """Radius of the pusher's cylinder in metres."""
@@ -39,7 +42,7 @@ _TEMPLATE = """
              frictionloss="0.5"/>
       <joint name="block_y" type="slide" axis="0 1 0" range="-{half} {half}" limited="true" damping="0.4"
              frictionloss="0.5"/>
-      <joint name="block_yaw" type="hinge" axis="0 0 1" damping="0.002" frictionloss="0.01"/>
+      <joint name="block_yaw" type="hinge" axis="0 0 1" damping="0.002" frictionloss="{yaw_friction}"/>
       {block}
     </body>
     <body name="pusher" pos="0 0 0.035">
@@ -56,14 +59,21 @@ _TEMPLATE = """
 """
 
 
-def scene_xml(name: str, block: str, target: str) -> str:
+def scene_xml(name: str, block: str, target: str, yaw_friction: float = 0.01) -> str:
     """MJCF of a tabletop scene.
 
     Args:
         name: model name.
         block: MJCF of the block's geoms, in the block's own frame.
         target: MJCF of the target mark's geoms, without contacts.
+        yaw_friction: dry friction of the block's rotation in N m.
     """
     return _TEMPLATE.format(
-        name=name, block=block, target=target, half=TABLE_HALF, reach=TABLE_HALF + 0.02, radius=PUSHER_RADIUS
+        name=name,
+        block=block,
+        target=target,
+        half=TABLE_HALF,
+        reach=PUSHER_REACH,
+        radius=PUSHER_RADIUS,
+        yaw_friction=yaw_friction,
     )

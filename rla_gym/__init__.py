@@ -1,0 +1,88 @@
+"""Residual-latent-action world models as Gymnasium environments.
+
+Importing registers the environments and nothing else: torch, MuJoCo and the rest are imported where they are used.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module, metadata
+from typing import TYPE_CHECKING, Any
+
+from gymnasium.envs.registration import register, registry
+
+if TYPE_CHECKING:
+    from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
+    from rla_gym.checkpoint import built_in_names, load_checkpoint, save_checkpoint
+    from rla_gym.dream import Dream, DreamStep
+    from rla_gym.envs.real import RLARealEnv
+    from rla_gym.envs.real_vector import RLARealVecEnv
+    from rla_gym.envs.sb3 import RLAWorldVecEnv
+    from rla_gym.envs.world import RLAWorldEnv
+    from rla_gym.references import References
+    from rla_gym.tasks import make_task, task_names
+
+__all__ = [
+    # environments
+    "RLAWorldEnv",
+    "RLARealEnv",
+    "RLAWorldVecEnv",
+    "RLARealVecEnv",
+    # the world model behind them
+    "Dream",
+    "DreamStep",
+    # checkpoints
+    "Bundle",
+    "BundleConfig",
+    "References",
+    "RewardDefaults",
+    "built_in_names",
+    "load_checkpoint",
+    "save_checkpoint",
+    # tasks
+    "make_task",
+    "task_names",
+    "__version__",
+]
+
+_PLACES = {
+    "RLAWorldEnv": "rla_gym.envs.world",
+    "RLARealEnv": "rla_gym.envs.real",
+    "RLAWorldVecEnv": "rla_gym.envs.sb3",
+    "RLARealVecEnv": "rla_gym.envs.real_vector",
+    "Dream": "rla_gym.dream",
+    "DreamStep": "rla_gym.dream",
+    "Bundle": "rla_gym.bundle",
+    "BundleConfig": "rla_gym.bundle",
+    "References": "rla_gym.references",
+    "RewardDefaults": "rla_gym.bundle",
+    "built_in_names": "rla_gym.checkpoint",
+    "load_checkpoint": "rla_gym.checkpoint",
+    "save_checkpoint": "rla_gym.checkpoint",
+    "make_task": "rla_gym.tasks",
+    "task_names": "rla_gym.tasks",
+}
+
+try:
+    __version__ = metadata.version("rla_gym")
+except metadata.PackageNotFoundError:  # run from a source tree
+    __version__ = "0.1.0"
+
+for _id, _entry_point in (
+    ("RLAWorld-v0", "rla_gym.envs.world:RLAWorldEnv"),
+    ("RLAReal-v0", "rla_gym.envs.real:RLARealEnv"),
+):
+    if _id not in registry:
+        register(_id, entry_point=_entry_point)
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name at its first use."""
+    if name not in _PLACES:
+        raise AttributeError(f"module 'rla_gym' has no attribute {name!r}; it has {', '.join(__all__)}")
+    value = getattr(import_module(_PLACES[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

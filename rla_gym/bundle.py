@@ -1,0 +1,233 @@
+"""What a checkpoint holds in memory: configuration, networks, statistics and reference episodes."""
+
+from __future__ import annotations
+
+import copy
+from collections.abc import Mapping
+from dataclasses import dataclass, field, fields, replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+from rla_gym.models.encoder import Encoder
+from rla_gym.models.features import FeaturesConfig, KeypointFeatures
+from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
+from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.references import References
+
+NO_WIDTH = 1e-12
+SMALLEST_BATCH = 8
+"""Fewer rows are padded to this many: matrix products of few rows run in other kernels, with other rounding."""
+
+
+@dataclass(frozen=True)
+class RewardDefaults:
+    """What environments reward with unless told otherwise; see `rla_gym.rewards`."""
+
+    mode: str = "progress"
+    metric: str = "l2"
+    patches: str = "all"
+    scale: float = 1.0
+
+
+@dataclass(frozen=True)
+class BundleConfig:
+    """Everything about a checkpoint that is no tensor.
+
+    Attributes:
+        name: of the checkpoint.
+        task: name that `rla_gym.tasks.make_task` takes.
+        encoder_name, encoder_hash: of the encoder that made the tokens.
+        grid: (h, w) patches of a frame.
+        frame_size: (H, W) pixels of a frame.
+        chunk: K, control steps of one environment step.
+        action_low, action_high: bounds of one control step's action, in the task's own units.
+        max_episode_steps: chunks after which an episode is truncated by default.
+        autoencoder, flow, image_decoder, features: configurations of the networks; no image decoder: None.
+        reward: defaults of the reward.
+        thresholds: goal distance under which an episode counts as solved, by metric and patches, such as
+            {"l2/moving": 0.31}.
+        steps: default Euler steps of a prediction.
+        temperature: default factor of the initial noise; 0 gives the central sample.
+        control_hz: control steps a second.
+        object_names: names of the entries of the references' `objects`.
+        data_card, training_card, metrics: how data and models were made and how good they are, JSON-able.
+    """
+
+    name: str
+    task: str
+    encoder_name: str
+    encoder_hash: str
+    grid: tuple[int, int]
+    frame_size: tuple[int, int]
+    chunk: int
+    action_low: tuple[float, ...]
+    action_high: tuple[float, ...]
+    max_episode_steps: int
+    autoencoder: RLAConfig
+    flow: FlowConfig
+    features: FeaturesConfig
+    image_decoder: ImageDecoderConfig | None = None
+    reward: RewardDefaults = field(default_factory=RewardDefaults)
+    thresholds: Mapping[str, float] = field(default_factory=dict)
+    steps: int = 4
+    temperature: float = 0.0
+    control_hz: float = 10.0
+    object_names: tuple[str, ...] = ()
+    data_card: Mapping[str, Any] = field(default_factory=dict)
+    training_card: Mapping[str, Any] = field(default_factory=dict)
+    metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def action_size(self) -> int:
+        """A, numbers of one control step's action."""
+        return len(self.action_low)
+
+    @property
+    def proprio_size(self) -> int:
+        """P, proprioceptive values that the model predicts."""
+        return self.flow.proprio_size
+
+
+@dataclass
+class Bundle:
+    """A loaded checkpoint. Networks are frozen and in evaluation mode; environments share them.
+
+    Attributes:
+        mean, std: (C,) float32 statistics of stored tokens.
+        proprio_mean, proprio_std: (P,) float32.
+        pca_mean, pca_components: (C',) and (C, C') of the channel map between encoder and stored tokens, or None.
+        encoder_path: the encoder's own file, None where the checkpoint has none.
+    """
+
+    config: BundleConfig
+    autoencoder: RLAAutoencoder
+    flow: FlowWorldModel
+    features: KeypointFeatures
+    mean: Tensor
+    std: Tensor
+    proprio_mean: Tensor
+    proprio_std: Tensor
+    references: References
+    image_decoder: ImageDecoder | None = None
+    pca_mean: Tensor | None = None
+    pca_components: Tensor | None = None
+    encoder_path: Path | None = None
+    path: Path | None = None
+    _encoder: Encoder | None = None
+    _copies: dict[str, Bundle] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        for model in (self.autoencoder, self.flow, self.features, self.image_decoder):
+            if model is not None:
+                model.eval().requires_grad_(False)
+
+    def to(self, device: str | torch.device) -> Bundle:
+        """This bundle on another device; one copy a device, shared by all who ask."""
+        name = str(torch.device(device))
+        if name == "cpu":
+            return self
+        if name not in self._copies:
+            moved: dict[str, Any] = {}
+            for entry in fields(self):
+                value = getattr(self, entry.name)
+                if isinstance(value, torch.nn.Module) and entry.name != "_encoder":
+                    moved[entry.name] = copy.deepcopy(value).to(name)
+                elif isinstance(value, Tensor | References):
+                    moved[entry.name] = value.to(name)
+            self._copies[name] = replace(self, **moved, _copies={})
+        return self._copies[name]
+
+    @property
+    def encoder(self) -> Encoder:
+        """The frame encoder, loaded at the first use.
+
+        Raises:
+            FileNotFoundError: the checkpoint comes without one; give it with `bundle.use_encoder(...)`.
+            ValueError: it is not the encoder that made the tokens.
+        """
+        if self._encoder is None:
+            if self.encoder_path is None:
+                raise FileNotFoundError(
+                    f"checkpoint {self.config.name!r} has no encoder.safetensors, so frames cannot be encoded: make "
+                    f"{self.config.encoder_name} with rla_gym.models.encoder.load_encoder and call use_encoder(...)"
+                )
+            self.use_encoder(Encoder.load(self.encoder_path))
+        assert self._encoder is not None
+        return self._encoder
+
+    def use_encoder(self, encoder: Encoder) -> None:
+        """Encode frames with `encoder`; a ValueError if its hash is not that of the tokens' encoder."""
+        if encoder.hash != self.config.encoder_hash:
+            raise ValueError(
+                f"checkpoint {self.config.name!r} was made with encoder {self.config.encoder_name} "
+                f"({self.config.encoder_hash[:12]}), this is {encoder.name} ({encoder.hash[:12]})"
+            )
+        self._encoder = encoder
+
+    def standardize(self, tokens: Tensor) -> Tensor:
+        """Stored tokens (..., C) of any float type to standardised float32."""
+        return (tokens.float() - self.mean) / self.std
+
+    def encode_frames(self, frames: np.ndarray) -> Tensor:
+        """Standardised tokens (B, L, C) float32 on the CPU of frames (B, H, W, 3) uint8.
+
+        They pass the same channel map and float16 rounding as the stored tokens, so a recorded frame gives the
+        recorded tokens.
+        """
+        with torch.inference_mode():
+            tokens = self.encoder.encode(torch.from_numpy(np.ascontiguousarray(frames))).cpu()
+            if self.pca_mean is not None and self.pca_components is not None:
+                tokens = (tokens - self.pca_mean.cpu()) @ self.pca_components.cpu().T
+            return (tokens.half().float() - self.mean.cpu()) / self.std.cpu()
+
+    def standardize_proprio(self, proprio: Tensor) -> Tensor:
+        """Proprioception (..., P) in the task's units to standardised float32; (..., 0) for a model without any."""
+        if not self.config.proprio_size:
+            return proprio[..., :0].float()
+        return (proprio.float() - self.proprio_mean) / self.proprio_std
+
+    def feature_map(self, tokens: Tensor) -> Tensor:
+        """Features (B, F) float32 of standardised tokens (B, L, C); a row's result does not depend on B."""
+        with torch.inference_mode():
+            features: Tensor = self.features(padded(tokens))
+        return features[: len(tokens)].clone()
+
+    def decode_images(self, tokens: Tensor) -> np.ndarray:
+        """Frames (B, H, W, 3) uint8 of standardised tokens (B, L, C).
+
+        Raises:
+            ValueError: the checkpoint has no image decoder.
+        """
+        if self.image_decoder is None:
+            raise ValueError(f"checkpoint {self.config.name!r} has no image decoder, so its dreams have no pictures")
+        with torch.inference_mode():
+            images = self.image_decoder.image(padded(tokens), self.config.grid, self.config.frame_size)
+            pixels = (images[: len(tokens)] * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+            return np.ascontiguousarray(pixels.cpu().numpy())
+
+    def scale_actions(self, actions: np.ndarray) -> np.ndarray:
+        """Actions (..., A) of the task's bounds to [-1, 1] float32; a bound without width gives 0."""
+        low, width = self._bounds()
+        safe = np.where(width > NO_WIDTH, width, 1.0)
+        scaled: np.ndarray = np.where(width > NO_WIDTH, 2 * (actions - low) / safe - 1, 0.0).astype(np.float32)
+        return scaled
+
+    def unscale_actions(self, chunks: np.ndarray) -> np.ndarray:
+        """Actions (..., A) in [-1, 1] to the task's bounds, float32."""
+        low, width = self._bounds()
+        return (low + (np.asarray(chunks, np.float32) + 1) / 2 * width).astype(np.float32)
+
+    def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
+        low = np.asarray(self.config.action_low, np.float32)
+        return low, np.asarray(self.config.action_high, np.float32) - low
+
+
+def padded(tensor: Tensor) -> Tensor:
+    """`tensor` with copies of its first row at the end, so that it has at least `SMALLEST_BATCH` rows."""
+    missing = SMALLEST_BATCH - len(tensor)
+    return tensor if missing <= 0 else torch.cat([tensor, tensor[:1].expand(missing, *tensor.shape[1:])])

@@ -1,0 +1,319 @@
+"""Checkpoint folders: written whole, read with checks, found by path, built-in name or hub id.
+
+    config.json           schema version, sizes, configurations, defaults, cards, hashes of the files below
+    model.safetensors     tensors named autoencoder.*, flow.*, features.*, image_decoder.* and stats.*
+    encoder.safetensors   the frame encoder; optional, needed only to encode real frames
+    references/           the episodes that dreams start from and are rewarded against
+    README.md             the card, for people
+
+Nothing is unpickled.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+from collections.abc import Mapping
+from dataclasses import asdict, fields
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+
+from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
+from rla_gym.extras import require
+from rla_gym.files import read_json, sha256_file, write_json
+from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+from rla_gym.models.encoder import Encoder
+from rla_gym.models.features import FeaturesConfig, KeypointFeatures
+from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
+from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.references import FILE_NAME, References
+
+SCHEMA = 1
+CONFIG, MODEL, ENCODER, REFERENCES = "config.json", "model.safetensors", "encoder.safetensors", f"references/{FILE_NAME}"
+BUILT_IN = Path(__file__).parent / "checkpoints"
+PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
+STATISTICS = ("mean", "std", "proprio_mean", "proprio_std")
+OPTIONAL_STATISTICS = ("pca_mean", "pca_components")
+NESTED: dict[str, type] = {
+    "autoencoder": RLAConfig,
+    "flow": FlowConfig,
+    "image_decoder": ImageDecoderConfig,
+    "features": FeaturesConfig,
+    "reward": RewardDefaults,
+}
+
+
+def save_checkpoint(folder: str | Path, bundle: Bundle, half: bool = True) -> Path:
+    """Write `bundle` as a checkpoint folder, whole or not at all, and return its path.
+
+    Args:
+        folder: replaced if it is a checkpoint; refused if it is something else.
+        bundle: its encoder goes with it if it has one.
+        half: store float32 weights as float16 (statistics and buffers never are).
+
+    Raises:
+        FileExistsError: `folder` exists and is no checkpoint.
+        ValueError: the encoder's weights would change by being stored.
+    """
+    folder = Path(folder)
+    if folder.exists() and not (folder / CONFIG).is_file() and (not folder.is_dir() or any(folder.iterdir())):
+        raise FileExistsError(f"{folder} exists and is no checkpoint (no {CONFIG}): choose another folder")
+    temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
+    shutil.rmtree(temporary, ignore_errors=True)
+    try:
+        (temporary / "references").mkdir(parents=True)
+        _write_model(temporary / MODEL, bundle, half)
+        bundle.references.save(temporary / REFERENCES)
+        _write_encoder(temporary / ENCODER, bundle)
+        files = {
+            name: {"sha256": sha256_file(temporary / name), "bytes": (temporary / name).stat().st_size}
+            for name in (MODEL, REFERENCES, ENCODER)
+            if (temporary / name).is_file()
+        }
+        (temporary / "README.md").write_text(card_markdown(bundle), encoding="utf-8")
+        write_json(temporary / CONFIG, {"schema": SCHEMA, **asdict(bundle.config), "files": files})
+        _replace_folder(temporary, folder)
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+    return folder
+
+
+def load_checkpoint(name_or_path: str | Path | Bundle) -> Bundle:
+    """The checkpoint called `name_or_path`: a folder, a built-in name or a hub id `owner/name@revision`.
+
+    One process loads a checkpoint once: several environments share its networks. A `Bundle` is given back as it is.
+
+    Raises:
+        FileNotFoundError: nothing of that name; the text lists the built-in ones.
+        ValueError: a pickle, a newer schema, a file that is cut off or has another hash, a damaged configuration.
+        KeyError: a tensor that is missing, by name.
+    """
+    if isinstance(name_or_path, Bundle):
+        return name_or_path
+    folder = find_checkpoint(name_or_path)
+    status = (folder / CONFIG).stat()
+    return _load(folder, status.st_mtime_ns, status.st_ino)
+
+
+def built_in_names() -> tuple[str, ...]:
+    """Names of the checkpoints that come with the package."""
+    return tuple(sorted(path.parent.name for path in BUILT_IN.glob(f"*/{CONFIG}")))
+
+
+def find_checkpoint(name_or_path: str | Path) -> Path:
+    """Resolved folder of a path, a built-in name or a hub id, tried in this order; errors as `load_checkpoint`."""
+    text, path = str(name_or_path), Path(name_or_path)
+    if path.suffix in PICKLES:
+        raise ValueError(
+            f"{path} is a pickle, and pickles can run any code when loaded, so none is: give a checkpoint folder "
+            f"holding {CONFIG} and {MODEL}; `rla-gym export` writes one from training runs"
+        )
+    if path.is_dir():
+        if not (path / CONFIG).is_file():
+            raise FileNotFoundError(f"{path} is no checkpoint: it holds no {CONFIG}")
+        return path.resolve()
+    if path.is_file():
+        raise ValueError(f"{path} is a file; give the checkpoint folder, which holds {CONFIG} and {MODEL}")
+    if text in built_in_names():
+        return (BUILT_IN / text).resolve()
+    if text.count("/") == 1 and "@" in text and not text.startswith((".", "~")):
+        return _from_hub(text)
+    raise FileNotFoundError(
+        f"no checkpoint {text!r}: no such folder, and the built-in ones are {', '.join(built_in_names()) or 'none'}; "
+        "a checkpoint on the Hugging Face hub is written owner/name@revision"
+    )
+
+
+def _from_hub(text: str) -> Path:
+    repository, _, revision = text.partition("@")
+    hub = require("huggingface_hub", extra="hub")
+    folder = Path(hub.snapshot_download(repository, revision=revision))
+    if not (folder / CONFIG).is_file():
+        raise FileNotFoundError(f"the hub repository {text!r} holds no {CONFIG}: it is no rla_gym checkpoint")
+    return folder
+
+
+@lru_cache(maxsize=4)
+def _load(folder: Path, modified: int, inode: int) -> Bundle:
+    """Read a checkpoint; `modified` and `inode` of its configuration are there to tell versions apart."""
+    raw = read_json(folder / CONFIG)
+    schema = raw.pop("schema", None) if isinstance(raw, dict) else None
+    if not isinstance(schema, int):
+        raise ValueError(f"{folder / CONFIG} has no schema version: it is no rla_gym checkpoint")
+    if schema > SCHEMA:
+        raise ValueError(
+            f"{folder} has schema {schema}, this version of rla_gym reads up to {SCHEMA}: upgrade rla_gym"
+        )
+    files = raw.pop("files")
+    config = config_from_dict(raw, folder)
+    tensors = _read_tensors(folder / MODEL, files.get(MODEL))
+    references = References.from_tensors(
+        _read_tensors(folder / REFERENCES, files.get(REFERENCES)), folder / REFERENCES
+    )
+    models: dict[str, Any] = {
+        "autoencoder": RLAAutoencoder(config.autoencoder),
+        "flow": FlowWorldModel(config.flow),
+        "features": KeypointFeatures(config.features),
+        "image_decoder": config.image_decoder and ImageDecoder(config.image_decoder),
+    }
+    for name, model in models.items():
+        if model is not None:
+            _fill(model, name, tensors, folder)
+    statistics: dict[str, Any] = {}
+    for name in STATISTICS:
+        if f"stats.{name}" not in tensors:
+            raise KeyError(f"{folder / MODEL} lacks the tensor 'stats.{name}': export or fetch the checkpoint again")
+        statistics[name] = tensors[f"stats.{name}"].float()
+    statistics |= {name: tensors.get(f"stats.{name}") for name in OPTIONAL_STATISTICS}
+    encoder_path = None
+    if ENCODER in files:
+        _check_file(folder / ENCODER, files[ENCODER])
+        encoder_path = folder / ENCODER
+    return Bundle(config=config, references=references, encoder_path=encoder_path, path=folder, **models, **statistics)
+
+
+def config_from_dict(raw: Mapping[str, Any], place: Path) -> BundleConfig:
+    """The configuration of what `json` gave; unknown or missing entries are a ValueError naming them."""
+    values = dict(raw)
+    for name, kind in NESTED.items():
+        if values.get(name) is not None:
+            values[name] = _build(kind, values[name], place, f"{name}.")
+    return _build(BundleConfig, values, place, "")
+
+
+def _build(kind: Any, values: Mapping[str, Any], place: Path, prefix: str) -> Any:
+    known = {field.name for field in fields(kind)}
+    unknown = sorted(set(values) - known)
+    if unknown:
+        raise ValueError(f"{place / CONFIG} has unknown entries {', '.join(prefix + name for name in unknown)}")
+    try:
+        return kind(**{name: _tuples(value) for name, value in values.items()})
+    except TypeError as error:
+        raise ValueError(f"{place / CONFIG} lacks entries of {kind.__name__}: {error}") from error
+
+
+def _tuples(value: Any) -> Any:
+    """JSON has lists where frozen configurations have tuples."""
+    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+
+
+def _fill(model: nn.Module, name: str, tensors: Mapping[str, Tensor], folder: Path) -> None:
+    wanted = model.state_dict()
+    for key, value in wanted.items():
+        full = f"{name}.{key}"
+        if full not in tensors:
+            raise KeyError(f"{folder / MODEL} lacks the tensor {full!r}: export or fetch the checkpoint again")
+        if tensors[full].shape != value.shape:
+            raise ValueError(
+                f"{folder / MODEL}: {full!r} has shape {tuple(tensors[full].shape)}, the configuration asks for "
+                f"{tuple(value.shape)}: model and configuration are of different exports"
+            )
+    model.load_state_dict({key: tensors[f"{name}.{key}"].to(value.dtype) for key, value in wanted.items()})
+
+
+def _write_model(path: Path, bundle: Bundle, half: bool) -> None:
+    from safetensors.torch import save_file
+
+    tensors: dict[str, Tensor] = {}
+    for name in ("autoencoder", "flow", "features", "image_decoder"):
+        model = getattr(bundle, name)
+        if model is None:
+            continue
+        parameters = {key for key, _ in model.named_parameters()}
+        for key, value in model.state_dict().items():
+            tensor = value.detach().cpu()
+            if half and key in parameters and tensor.dtype == torch.float32:
+                shortened = tensor.half()
+                tensor = shortened if bool(shortened.isfinite().all()) else tensor
+            tensors[f"{name}.{key}"] = tensor.clone().contiguous()
+    for name in (*STATISTICS, *OPTIONAL_STATISTICS):
+        value = getattr(bundle, name)
+        if value is not None:
+            tensors[f"stats.{name}"] = value.detach().cpu().float().clone().contiguous()
+    save_file(tensors, str(path))
+
+
+def _write_encoder(path: Path, bundle: Bundle) -> None:
+    if bundle.encoder_path is not None:
+        shutil.copyfile(bundle.encoder_path, path)
+    elif bundle._encoder is not None:
+        bundle._encoder.save(path)
+        if Encoder.load(path).hash != bundle.config.encoder_hash:
+            raise ValueError(
+                f"the weights of encoder {bundle.config.encoder_name} change when they are stored as float16, so its "
+                "hash would not fit the tokens: save the encoder, load it, and encode the data set with that one"
+            )
+
+
+def _read_tensors(path: Path, expected: Mapping[str, Any] | None) -> dict[str, Tensor]:
+    from safetensors import SafetensorError
+    from safetensors.torch import load_file
+
+    _check_file(path, expected)
+    try:
+        return load_file(str(path))
+    except SafetensorError as error:
+        raise ValueError(f"{path} is no whole safetensors file ({error}): fetch or export it again") from error
+
+
+def _check_file(path: Path, expected: Mapping[str, Any] | None) -> None:
+    if expected is None or not path.is_file():
+        raise FileNotFoundError(f"the checkpoint lacks {path}: fetch or export it again")
+    size = path.stat().st_size
+    if size < expected["bytes"]:
+        raise ValueError(f"{path} is cut off: {size} of {expected['bytes']} bytes; fetch or export it again")
+    found = sha256_file(path)
+    if found != expected["sha256"]:
+        raise ValueError(
+            f"{path} has the SHA-256 {found[:12]}, {CONFIG} says {expected['sha256'][:12]}: the file was changed or "
+            "damaged; fetch or export the checkpoint again"
+        )
+
+
+def _replace_folder(temporary: Path, folder: Path) -> None:
+    """Put `temporary` in the place of `folder`; a folder cannot be renamed over one that is not empty."""
+    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
+    if folder.exists():
+        os.replace(folder, old)
+    os.replace(temporary, folder)
+    shutil.rmtree(old, ignore_errors=True)
+
+
+def card_markdown(bundle: Bundle) -> str:
+    """The checkpoint's card as Markdown."""
+    config = bundle.config
+    counts = ", ".join(
+        f"{int((bundle.references.parts == index).sum())} {part}"
+        for index, part in enumerate(("training", "validation", "test"))
+    )
+    lines = [
+        f"# {config.name}",
+        "",
+        f"A world model of the task {config.task}: residual latent actions (arXiv 2605.07079) between tokens of "
+        f"{config.encoder_name}, {config.grid[0]}x{config.grid[1]} patches of {config.autoencoder.channels} channels.",
+        "",
+        "```python",
+        "import gymnasium as gym",
+        "import rla_gym",
+        "",
+        f'env = gym.make("RLAWorld-v0", ckpt="{config.name}")',
+        "```",
+        "",
+        "| | |",
+        "|---|---|",
+        f"| chunk | {config.chunk} control steps of {config.action_size} numbers, {config.control_hz:g} Hz |",
+        f"| episode | {config.max_episode_steps} chunks |",
+        f"| prediction | {config.steps} Euler steps, temperature {config.temperature:g} |",
+        f"| reward | {config.reward.mode}, {config.reward.metric} over {config.reward.patches} patches |",
+        f"| reference episodes | {counts} |",
+        "",
+    ]
+    cards = (("Data", config.data_card), ("Training", config.training_card), ("Measured", config.metrics))
+    for title, card in cards:
+        if card:
+            lines += [f"## {title}", "", *(f"- {name}: {value}" for name, value in card.items()), ""]
+    return "\n".join(lines)

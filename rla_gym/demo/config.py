@@ -1,0 +1,126 @@
+"""Every number that the demonstration depends on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+
+@dataclass(frozen=True)
+class DemoConfig:
+    """What `rla-gym demo` does; chunks are environment steps.
+
+    Raises:
+        ValueError: a value out of its range.
+    """
+
+    ckpt: str = "push-cube"
+    """Checkpoint: folder, built-in name or hub id."""
+    out: str = "demo"
+    """Folder for result.json, learning_curve.png, dream_vs_reality.mp4 and agent.zip."""
+    seeds: tuple[int, ...] = (0,)
+    """One whole run each: own demonstrations, own agent, own evaluation episodes."""
+    threads: int = 1
+    """Threads of torch; more than the free cores is much slower."""
+
+    demonstrations: int = 20
+    """Successful expert episodes to clone, recorded fresh in the simulator."""
+    demonstration_noise: float = 0.3
+    """Noise level of the scripted expert."""
+    clone_epochs: int = 400
+    """At most this many passes over the demonstrations."""
+    clone_learning_rate: float = 1e-3
+    clone_weight_decay: float = 1e-3
+    clone_noise: float = 0.05
+    """Standard deviation of noise on the standardised observations while cloning."""
+    clone_held_out: float = 0.2
+    """Share of the demonstrations that decides when to stop."""
+    hidden: tuple[int, ...] = (128, 128)
+    """Widths of the hidden layers of policy and value function."""
+
+    num_envs: int = 64
+    """Dreams side by side."""
+    minutes: float = 5.0
+    """Training stops after this time (one seed's), or after `timesteps`."""
+    timesteps: int = 200_000
+    """Chunks to dream at most, over all environments."""
+    warmup_iterations: int = 2
+    """First iterations in which the value function alone is trained: it starts from noise, the policy does not."""
+    kl_weight: float = 0.05
+    """Weight of KL(policy || cloned policy) on the dreamed observations, in the loss."""
+    bc_weight: float = 0.0
+    """Weight of the cloning loss on the demonstrations, in the loss."""
+    horizon: int | None = None
+    """Chunks of a dream; None: the checkpoint's."""
+    p_initial_frame: float = 0.3
+    """Share of dreams that start at a reference's first frame; the others start anywhere in it."""
+    reward: str | None = None
+    """"progress", "goal" or "corresponding"; None here and below: the checkpoint's."""
+    metric: str | None = None
+    patches: str | None = None
+    reward_scale: float | None = None
+    success_bonus: float = 0.0
+    """Added to the reward of a step whose dream counts as solved."""
+    terminate_on_success: bool = True
+    """Whether dreams end when they count as solved; `horizon` ends them anyhow."""
+    steps: int | None = None
+    """Euler steps of a prediction."""
+    temperature: float | None = None
+    """Factor of the flow's noise."""
+    precision: str = "bf16"
+    """Of the world model while dreaming: "bf16" or "float32"."""
+
+    learning_rate: float = 3e-4
+    log_std_init: float = -1.2
+    """Logarithm of the standard deviation of each action while exploring."""
+    learn_std: bool = False
+    """Whether PPO may change it."""
+    n_steps: int = 16
+    """Chunks of each environment in an iteration."""
+    batch_size: int = 256
+    n_epochs: int = 5
+    gamma: float = 0.95
+    gae_lambda: float = 0.9
+    clip_range: float = 0.2
+    target_kl: float | None = 0.05
+
+    episodes: int = 200
+    """Real evaluation episodes, before and after, on the same starts."""
+    dream_episodes: int = 128
+    """Dream evaluation episodes, before and after, on held-out references."""
+    real_envs: int = 20
+    """Real simulators evaluated side by side."""
+    workers: int = 2
+    """Processes that they run in."""
+    simulator_minutes: float = 0.0
+    """Above 0: the same PPO also learns in the true simulator for so long, for comparison."""
+    videos: int = 3
+    """Episodes in dream_vs_reality.mp4; 0: no video."""
+
+    def __post_init__(self) -> None:
+        counts = ("demonstrations", "num_envs", "timesteps", "episodes", "dream_episodes", "real_envs", "workers")
+        for name in (*counts, "n_steps", "batch_size", "n_epochs", "threads", "clone_epochs"):
+            if getattr(self, name) < 1:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
+        for name in ("minutes", "kl_weight", "bc_weight", "demonstration_noise", "warmup_iterations", "videos"):
+            if getattr(self, name) < 0:
+                raise ValueError(f"{name}={getattr(self, name)}: expected at least 0")
+        if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:
+            raise ValueError(f"seeds={self.seeds}: expected different numbers of at least 0")
+        if not 0.0 < self.clone_held_out < 1.0 or self.demonstrations < 2:
+            raise ValueError(
+                f"demonstrations={self.demonstrations}, clone_held_out={self.clone_held_out}: expected at least 2 "
+                "demonstrations and a share between 0 and 1 of them held out"
+            )
+
+    def dream_options(self) -> dict[str, Any]:
+        """Keyword arguments of the environment that dreams are trained in."""
+        return {
+            "reward": self.reward,
+            "metric": self.metric,
+            "patches": self.patches,
+            "reward_scale": self.reward_scale,
+            "terminate_on_success": self.terminate_on_success,
+            "p_initial_frame": self.p_initial_frame,
+            "max_episode_steps": self.horizon,
+        }

@@ -1,0 +1,179 @@
+"""The dream: B independent episodes of a world model, stepped together. Knows nothing of Gymnasium.
+
+Tokens are fed back: each step starts from the tokens that the step before predicted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rla_gym.bundle import Bundle, padded
+from rla_gym.noise import keyed_normal, make_keys
+
+PRECISIONS = ("float32", "bf16")
+
+
+@dataclass(frozen=True)
+class DreamStep:
+    """State of B episodes after a step; all on the dream's device, not to be written to."""
+
+    tokens: Tensor
+    """(B, L, C) float32, standardised."""
+    proprio: Tensor
+    """(B, P) float32, standardised."""
+    reference: Tensor
+    """(B,) int64, the reference episode."""
+    frame: Tensor
+    """(B,) int64, the reference's frame of the same time; past its last frame it counts on."""
+    chunks: Tensor
+    """(B,) int64, steps since the episode began."""
+
+
+class Dream:
+    """A batched state machine over tokens.
+
+    Args:
+        bundle: a loaded checkpoint.
+        batch: B, number of independent episodes.
+        steps: Euler steps of a prediction; None: the checkpoint's default.
+        temperature: factor of the initial noise, 0 for the central sample; None: the checkpoint's default.
+        dtype: None or "float32", or "bf16" for autocast to bfloat16.
+        device: where the networks run.
+
+    On the CPU in float32 row i of a dream depends only on its own seed, episode, start and actions, not on B. On a GPU
+    and in bf16 that holds up to rounding.
+
+    Raises:
+        ValueError: a number out of its range.
+    """
+
+    def __init__(
+        self,
+        bundle: Bundle,
+        batch: int,
+        steps: int | None = None,
+        temperature: float | None = None,
+        dtype: str | None = None,
+        device: str | torch.device = "cpu",
+    ) -> None:
+        self.steps = bundle.config.steps if steps is None else int(steps)
+        self.temperature = bundle.config.temperature if temperature is None else float(temperature)
+        if batch < 1 or self.steps < 1:
+            raise ValueError(f"batch={batch} and steps={self.steps}: expected at least 1")
+        if not (np.isfinite(self.temperature) and self.temperature >= 0):
+            raise ValueError(f"temperature={self.temperature}: expected a number of at least 0")
+        if dtype not in (None, *PRECISIONS):
+            raise ValueError(f"dtype={dtype!r}: expected None or one of {', '.join(PRECISIONS)}")
+        self.batch, self.device, self.bf16 = batch, torch.device(device), dtype == "bf16"
+        self.bundle = bundle.to(self.device)
+        config, references = self.bundle.config, self.bundle.references
+        self.latent_shape = (config.flow.latent_tokens, config.flow.latent_channels)
+        self.tokens = torch.zeros(batch, *references.tokens.shape[1:], device=self.device)
+        self.proprio = torch.zeros(batch, config.proprio_size, device=self.device)
+        self.reference = torch.zeros(batch, dtype=torch.long, device=self.device)
+        self.frame = torch.zeros(batch, dtype=torch.long, device=self.device)
+        self.chunks = torch.zeros(batch, dtype=torch.long, device=self.device)
+        self.seeds = np.arange(batch, dtype=np.uint64)
+        self.episodes = np.zeros(batch, np.uint64)
+
+    def seed(self, seeds: Sequence[int] | np.ndarray, mask: np.ndarray | None = None) -> None:
+        """Give each episode stream its seed (B,) and start counting its episodes anew, where `mask` (B,) is True."""
+        chosen = np.ones(self.batch, bool) if mask is None else np.asarray(mask, bool)
+        self.seeds[chosen] = np.asarray(seeds).astype(np.uint64)[chosen]
+        self.episodes[chosen] = 0
+
+    def reset(self, mask: np.ndarray, references: np.ndarray, frames: np.ndarray) -> DreamStep:
+        """Begin a new episode where `mask` is True, at a recorded frame of a reference episode.
+
+        Args:
+            mask: (B,) bool.
+            references, frames: (B,) int; entries outside the mask are ignored.
+
+        Raises:
+            ValueError: a reference or frame that does not exist.
+        """
+        rows = torch.from_numpy(np.flatnonzero(np.asarray(mask, bool))).to(self.device)
+        chosen = torch.as_tensor(np.asarray(references), dtype=torch.long, device=self.device)[rows]
+        first = torch.as_tensor(np.asarray(frames), dtype=torch.long, device=self.device)[rows]
+        episodes = self.bundle.references
+        if bool(((chosen < 0) | (chosen >= len(episodes))).any()):
+            raise ValueError(f"references {chosen.tolist()}: expected numbers from 0 to {len(episodes) - 1}")
+        if bool(((first < 0) | (first >= episodes.lengths[chosen])).any()):
+            lengths = episodes.lengths[chosen].tolist()
+            raise ValueError(f"frames {first.tolist()} of references that have {lengths} frames, counted from 0")
+        source = episodes.starts[chosen] + first
+        # New tensors, not writes in place: a DreamStep that was handed out keeps its values.
+        self.tokens = self.tokens.index_copy(0, rows, self.bundle.standardize(episodes.tokens[source]))
+        self.proprio = self.proprio.index_copy(0, rows, self.bundle.standardize_proprio(episodes.proprio[source]))
+        self.reference = self.reference.index_copy(0, rows, chosen)
+        self.frame = self.frame.index_copy(0, rows, first)
+        self.chunks = self.chunks.index_fill(0, rows, 0)
+        self.episodes[rows.cpu().numpy()] += 1
+        return self.state()
+
+    def step(self, chunks: np.ndarray | Tensor) -> DreamStep:
+        """Let every episode dream one chunk.
+
+        Args:
+            chunks: (B, K', A) float32 in [-1, 1], K' from 1 to the checkpoint's chunk K.
+
+        Raises:
+            ValueError: another shape, or a value that is not finite.
+        """
+        config = self.bundle.config
+        actions = torch.as_tensor(chunks, dtype=torch.float32, device=self.device)
+        fits = actions.ndim == 3 and actions.shape[::2] == (self.batch, config.action_size)
+        if not fits or not 1 <= actions.shape[1] <= config.chunk:
+            raise ValueError(
+                f"chunks have shape {tuple(actions.shape)}, expected ({self.batch}, 1 to {config.chunk}, "
+                f"{config.action_size})"
+            )
+        if not bool(torch.isfinite(actions).all()):
+            raise ValueError("chunks hold NaN or infinite values: check the policy")
+        noise = torch.from_numpy(self._noise()).to(self.device)
+        inputs = [padded(part) for part in (self.tokens, self.proprio, actions, noise)]
+        with (
+            torch.inference_mode(),
+            torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16),
+        ):
+            tokens, proprio = self._predict(*inputs)
+        # Cloned, as tensors of inference mode may not be used together with others everywhere.
+        self.tokens, self.proprio = tokens[: self.batch].float().clone(), proprio[: self.batch].float().clone()
+        self.frame = self.frame + actions.shape[1]
+        self.chunks = self.chunks + 1
+        return self.state()
+
+    def state(self) -> DreamStep:
+        """The present state."""
+        return DreamStep(self.tokens, self.proprio, self.reference, self.frame, self.chunks)
+
+    def images(self, rows: Sequence[int] | slice = slice(None)) -> np.ndarray:
+        """Decoded frames (n, H, W, 3) uint8 of the present tokens of `rows`.
+
+        Raises:
+            ValueError: the checkpoint has no image decoder.
+        """
+        return self.bundle.decode_images(self.tokens[rows])
+
+    def _noise(self) -> np.ndarray:
+        if self.temperature == 0:
+            return np.zeros((self.batch, *self.latent_shape), np.float32)
+        keys = make_keys(self.seeds, self.episodes, self.chunks.cpu().numpy())
+        noise: np.ndarray = np.float32(self.temperature) * keyed_normal(keys, self.latent_shape)
+        return noise
+
+    def _predict(
+        self, tokens: Tensor, proprio: Tensor, actions: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor]:
+        """Tokens and proprioception after a chunk: flow from noise to a latent action, which is then decoded."""
+        flow = self.bundle.flow
+        has_proprio = proprio.shape[1] > 0
+        conditioning = flow.condition(tokens, actions, proprio=proprio if has_proprio else None)
+        latent = flow.from_flow(flow.sample(conditioning, noise, self.steps))
+        after = self.bundle.autoencoder.decode(latent, tokens)
+        return after, proprio + flow.proprio_delta(conditioning) if has_proprio else proprio

@@ -1,0 +1,1 @@
+"""Environments: the dream and the real simulator behind the same spaces, single and batched."""

@@ -1,0 +1,142 @@
+"""Episodes of the real simulator, observed and rewarded as dreams are."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rla_gym.bundle import Bundle
+from rla_gym.envs.episodes import START_STEP, EpisodeOptions, Episodes, EpisodeStep
+from rla_gym.envs.simulators import Observed, Simulators, Start
+from rla_gym.envs.spaces import Observation
+from rla_gym.noise import keyed_bits, make_keys
+from rla_gym.rewards import VideoReward
+
+STARTS = ("reference", "task")
+SUCCESS_REWARD = "success"
+_POSITIVE = np.uint64(1)  # bits dropped of a 64-bit word, so that it is a positive seed
+
+
+class RealEpisodes(Episodes):
+    """Episodes of a checkpoint's own task.
+
+    Args:
+        start: "reference", a recorded simulator state, or "task", the task's own reset.
+        simulators: at least `batch` of them, of the checkpoint's task.
+
+    With start="task" there is no video to be rewarded against: the reward is then "success", 1 when the task is solved
+    and else 0, which may also be asked for with start="reference".
+
+    Raises:
+        ValueError: an unknown start, a video-aligned reward with start="task", or references without states.
+    """
+
+    def __init__(
+        self,
+        ckpt: str | Path | Bundle,
+        batch: int,
+        options: EpisodeOptions,
+        simulators: Simulators,
+        start: str = "reference",
+        device: str = "cpu",
+    ) -> None:
+        if start not in STARTS:
+            raise ValueError(f"start={start!r}: expected one of {', '.join(STARTS)}")
+        if start == "task" and options.reward not in (None, SUCCESS_REWARD):
+            raise ValueError(
+                f"reward={options.reward!r} compares with a reference episode, which start='task' does not have: take "
+                f"start='reference', or reward={SUCCESS_REWARD!r}"
+            )
+        super().__init__(ckpt, batch, options, device)
+        self.start, self.simulators = start, simulators
+        if start == "reference" and not self.bundle.references.states.shape[1]:
+            raise ValueError(
+                f"the references of {self.bundle.config.name!r} have no simulator states: take start='task'"
+            )
+        self.video: VideoReward | None = None
+        if start == "reference":
+            if options.reward == SUCCESS_REWARD:
+                # Distances are still told in the info.
+                self.options = replace(options, reward="goal")
+            self.video = self.make_reward()
+            self.options = options
+        self.pays_success = start == "task" or options.reward == SUCCESS_REWARD
+        self.frames = np.zeros((batch, *self.bundle.config.frame_size, 3), np.uint8)
+        self.objects: np.ndarray | None = None
+
+    def step(self, actions: np.ndarray) -> EpisodeStep:
+        chunks = self.bundle.unscale_actions(self._chunks(actions))
+        everyone = np.arange(self.batch)
+        observed = self.simulators.step({index: chunks[index] for index in range(self.batch)})
+        tokens, proprio = self._take_in(everyone, observed)
+        self.frame = self.frame + np.array([observed[index].steps for index in range(self.batch)])
+        self.chunks = self.chunks + 1
+        success = np.array([observed[index].success for index in range(self.batch)])
+        reward = success.astype(np.float32)
+        distance = goal = np.zeros(self.batch, np.float32)
+        if self.video is not None and tokens is not None:
+            scored = self.video.step(tokens, torch.from_numpy(self.frame).to(self.device))
+            distance, goal = scored.distance.cpu().numpy(), scored.goal_distance.cpu().numpy()
+            if not self.pays_success:
+                reward = scored.reward.cpu().numpy()
+        return EpisodeStep(
+            observation=self._observe(tokens, proprio, self.frames.copy()),
+            reward=reward,
+            terminated=success & self.options.terminate_on_success,
+            truncated=self.chunks >= self.limit,
+            infos=[self._info(i, distance[i], goal[i], bool(success[i])) for i in range(self.batch)],
+        )
+
+    def images(self) -> np.ndarray:
+        return self.frames.copy()
+
+    def close(self) -> None:
+        self.simulators.close()
+
+    def _start(self, rows: np.ndarray) -> tuple[Observation, np.ndarray]:
+        observed = self.simulators.start(self._starts(rows))
+        tokens, proprio = self._take_in(rows, observed)
+        distances = np.zeros(len(rows), np.float32)
+        if self.video is not None and tokens is not None:
+            index = torch.from_numpy(rows).to(self.device)
+            self.video.reset(index, torch.from_numpy(self.reference[rows]).to(self.device), tokens)
+            distances = self.video.goal_distance[index].cpu().numpy()
+        return self._observe(tokens, proprio, self.frames[rows]), distances
+
+    def _starts(self, rows: np.ndarray) -> dict[int, Start]:
+        if self.start == "reference":
+            references = self.bundle.references
+            places = references.starts.cpu().numpy()[self.reference[rows]] + self.frame[rows]
+            states = references.states.cpu().numpy()
+            return {int(row): states[place] for row, place in zip(rows, places, strict=True)}
+        self.frame[rows] = 0
+        keys = make_keys(self.seeds[rows], self.episodes[rows], np.full(len(rows), START_STEP, np.uint64))
+        seeds = keyed_bits(keys, 1)[:, 0] >> _POSITIVE
+        return {int(row): int(seed) for row, seed in zip(rows, seeds, strict=True)}
+
+    def _take_in(self, rows: np.ndarray, observed: dict[int, Observed]) -> tuple[Tensor | None, Tensor]:
+        """Tokens (n, L, C), if anything needs them, and standardised proprioception (n, P) of `rows`."""
+        seen = [observed[int(row)] for row in rows]
+        frames = np.stack([each.frame for each in seen])
+        self.frames[rows] = frames
+        objects = np.stack([each.objects for each in seen])
+        if self.objects is None:
+            self.objects = np.zeros((self.batch, objects.shape[1]), np.float32)
+        self.objects[rows] = objects
+        proprio = torch.from_numpy(np.stack([each.proprio for each in seen])).to(self.device)
+        needed = self.video is not None or self.options.obs_mode != "pixels"
+        tokens = self.bundle.encode_frames(frames).to(self.device) if needed else None
+        return tokens, self.bundle.standardize_proprio(proprio)
+
+    def _info(self, row: int, distance: float, goal_distance: float, success: bool = False) -> dict[str, Any]:
+        """As in a dream where there is a reference, else the success alone; and the true objects in both."""
+        info: dict[str, Any] = {"success": success}
+        if self.start == "reference":
+            info = super()._info(row, distance, goal_distance, success)
+        assert self.objects is not None
+        return {**info, "objects": self.objects[row].copy()}

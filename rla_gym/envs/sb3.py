@@ -1,0 +1,133 @@
+"""The dream as a natively batched vector environment of Stable-Baselines3."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from rla_gym.bundle import Bundle
+from rla_gym.envs.episodes import DreamEpisodes, EpisodeOptions, Episodes
+from rla_gym.envs.spaces import Observation, action_space, observation_space, put_rows, row_of
+from rla_gym.extras import require
+
+VecEnv: Any = require("stable_baselines3.common.vec_env", extra="sb3").VecEnv
+
+
+class EpisodesVecEnv(VecEnv):
+    """Any `Episodes` as an SB3 vector environment: same-step reset, the last observation in the info.
+
+    Seeds given with `seed(s)` (environment i gets s + i) and options given with `set_options` are used by the next
+    `reset`. Without a seed the first reset draws one.
+    """
+
+    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+
+    def __init__(self, episodes: Episodes, render_mode: str | None = "rgb_array") -> None:
+        self.episodes, self.render_mode = episodes, render_mode
+        bundle = episodes.bundle
+        self._seeded = False
+        self._actions: np.ndarray | None = None
+        super().__init__(
+            episodes.batch,
+            observation_space(bundle, episodes.options.obs_mode),
+            action_space(bundle, episodes.chunk),
+        )
+
+    def reset(self) -> Observation:
+        """Begin a new episode everywhere and return the observations."""
+        seeds = list(self._seeds)
+        if not self._seeded and all(seed is None for seed in seeds):
+            first = int(np.random.SeedSequence().generate_state(1, np.uint32)[0])
+            seeds = [first + index for index in range(self.num_envs)]
+        given = np.array([index for index, seed in enumerate(seeds) if seed is not None], np.int64)
+        if len(given):
+            self.episodes.seed(given, [int(seeds[index]) for index in given])
+            self._seeded = True
+        observation, self.reset_infos = self.episodes.begin(np.arange(self.num_envs), self._options)
+        self._reset_seeds()
+        self._reset_options()
+        return observation
+
+    def step_async(self, actions: np.ndarray) -> None:
+        """Keep the actions (num_envs, chunk * A) float32 in [-1, 1] for `step_wait`."""
+        self._actions = actions
+
+    def step_wait(self) -> tuple[Observation, np.ndarray, np.ndarray, list[dict[str, Any]]]:
+        """Observations, rewards (num_envs,) float32, dones (num_envs,) bool and infos of the step.
+
+        Raises:
+            ValueError: actions of another shape, or NaN.
+        """
+        if self._actions is None:
+            raise ValueError("step_wait without actions: call step(actions), or step_async(actions) first")
+        actions, self._actions = self._actions, None
+        step = self.episodes.step(actions)
+        dones = step.terminated | step.truncated
+        for index in range(self.num_envs):
+            step.infos[index]["TimeLimit.truncated"] = bool(step.truncated[index] and not step.terminated[index])
+        ended = np.flatnonzero(dones)
+        if len(ended):
+            for index in ended:
+                step.infos[index]["terminal_observation"] = row_of(step.observation, int(index))
+            observation, infos = self.episodes.begin(ended)
+            put_rows(step.observation, ended, observation)
+            for index, info in zip(ended, infos, strict=True):
+                self.reset_infos[index] = info
+        return step.observation, step.reward, dones, step.infos
+
+    def get_images(self) -> Sequence[np.ndarray | None]:
+        """One picture (H, W, 3) uint8 for each environment."""
+        return list(self.episodes.images())
+
+    def close(self) -> None:
+        """Free what the episodes hold; safe to call twice."""
+        self.episodes.close()
+
+    def get_attr(self, attr_name: str, indices: None | int | Iterable[int] = None) -> list[Any]:
+        """The batch's one attribute, once for each asked environment."""
+        return [getattr(self, attr_name) for _ in self._get_indices(indices)]
+
+    def set_attr(self, attr_name: str, value: Any, indices: None | int | Iterable[int] = None) -> None:
+        """Set an attribute of the whole batch; a ValueError for a part of it."""
+        if len(list(self._get_indices(indices))) != self.num_envs:
+            raise ValueError(f"{attr_name} is one for all {self.num_envs} environments: set it without indices")
+        setattr(self, attr_name, value)
+
+    def env_method(
+        self, method_name: str, *args: Any, indices: None | int | Iterable[int] = None, **kwargs: Any
+    ) -> list[Any]:
+        """Refused: there are no single environments inside whose methods could be called."""
+        raise AttributeError(
+            f"{type(self).__name__} has no single environments to call {method_name!r} on; use RLAWorldEnv for that"
+        )
+
+    def env_is_wrapped(self, wrapper_class: type, indices: None | int | Iterable[int] = None) -> list[bool]:
+        """No wrapper is inside: False for each asked environment."""
+        return [False for _ in self._get_indices(indices)]
+
+
+class RLAWorldVecEnv(EpisodesVecEnv):
+    """`num_envs` dreams stepped as one batch; environment i seeded with s equals `RLAWorldEnv` seeded with s + i.
+
+    Args:
+        ckpt: checkpoint folder, built-in name or hub id (or a loaded `Bundle`).
+        num_envs: number of environments.
+        steps, temperature, precision, device: of `rla_gym.dream.Dream`.
+        options: as of `RLAWorldEnv`: obs_mode, reward, metric, patches, references, chunk, ...
+    """
+
+    def __init__(
+        self,
+        ckpt: str | Path | Bundle,
+        num_envs: int,
+        steps: int | None = None,
+        temperature: float | None = None,
+        precision: str | None = None,
+        device: str = "cpu",
+        **options: Any,
+    ) -> None:
+        settings = EpisodeOptions(**options)
+        super().__init__(DreamEpisodes(ckpt, num_envs, settings, steps, temperature, precision, device))

@@ -1,0 +1,161 @@
+"""Real simulators in numbers: in this process, or spread over worker processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from contextlib import ExitStack
+from dataclasses import dataclass
+from multiprocessing.connection import Connection
+from typing import Any, Protocol
+
+import numpy as np
+
+from rla_gym.data.workers import answering, requests, spawned
+from rla_gym.tasks import Task, make_task
+
+Start = np.ndarray | int
+"""How an episode begins: a simulator state (S,) float64 to restore, or a seed of the task's own reset."""
+
+
+@dataclass(frozen=True)
+class Observed:
+    """What a simulator shows after a start or a chunk."""
+
+    frame: np.ndarray  # (H, W, 3) uint8
+    proprio: np.ndarray  # (P,) float32
+    objects: np.ndarray  # (O,) float32, for measuring only
+    success: bool  # at any control step since
+    steps: int  # control steps executed; a chunk ends early at success
+
+
+class Simulators(Protocol):
+    """Simulators numbered from 0."""
+
+    def start(self, starts: Mapping[int, Start]) -> dict[int, Observed]:
+        """Begin episodes in some simulators."""
+        ...
+
+    def step(self, chunks: Mapping[int, np.ndarray]) -> dict[int, Observed]:
+        """Execute chunks (K, A) of actions in the task's bounds in some simulators."""
+        ...
+
+    def close(self) -> None:
+        """Free everything; safe to call twice."""
+        ...
+
+
+class LocalSimulators:
+    """`count` simulators in this process, made when they are first used."""
+
+    def __init__(self, task: str) -> None:
+        self._name = task
+        self._tasks: dict[int, Task] = {}
+
+    def start(self, starts: Mapping[int, Start]) -> dict[int, Observed]:
+        return {index: self._start(self._task(index), begin) for index, begin in starts.items()}
+
+    def step(self, chunks: Mapping[int, np.ndarray]) -> dict[int, Observed]:
+        return {index: self._step(self._task(index), chunk) for index, chunk in chunks.items()}
+
+    def close(self) -> None:
+        for task in self._tasks.values():
+            task.close()
+        self._tasks = {}
+
+    def _task(self, index: int) -> Task:
+        if index not in self._tasks:
+            self._tasks[index] = make_task(self._name)
+        return self._tasks[index]
+
+    def _start(self, task: Task, start: Start) -> Observed:
+        # A reset comes first in both cases: it clears what a state does not hold, such as an episode's step counter.
+        task.reset(start if isinstance(start, int) else 0)
+        if not isinstance(start, int):
+            task.set_state(start)
+        return self._look(task, success=task.success(), steps=0)
+
+    def _step(self, task: Task, chunk: np.ndarray) -> Observed:
+        for number, action in enumerate(chunk, start=1):
+            task.step(action)
+            if task.success():
+                return self._look(task, success=True, steps=number)
+        return self._look(task, success=False, steps=len(chunk))
+
+    def _look(self, task: Task, success: bool, steps: int) -> Observed:
+        return Observed(
+            frame=task.render(),
+            proprio=np.asarray(task.proprioception(), np.float32),
+            objects=np.asarray(task.object_state(), np.float32),
+            success=success,
+            steps=steps,
+        )
+
+
+class WorkerSimulators:
+    """Simulators in spawned processes that step and render; simulator i lives in worker i modulo their number.
+
+    A script that makes one must do so under `if __name__ == "__main__":`.
+
+    Raises:
+        ValueError: `workers` is under 1.
+        RuntimeError: a worker failed; the text has its traceback.
+    """
+
+    def __init__(self, task: str, workers: int) -> None:
+        if workers < 1:
+            raise ValueError(f"workers={workers}: expected at least 1")
+        self._stack = ExitStack()
+        self._processes = self._stack.enter_context(spawned(_serve, (task,), workers))
+        self._connections: list[Connection] = list(self._processes)
+
+    def start(self, starts: Mapping[int, Start]) -> dict[int, Observed]:
+        return self._ask("start", starts)
+
+    def step(self, chunks: Mapping[int, np.ndarray]) -> dict[int, Observed]:
+        return self._ask("step", chunks)
+
+    def close(self) -> None:
+        self._stack.close()
+        self._connections = []
+
+    def _ask(self, what: str, values: Mapping[int, Any]) -> dict[int, Observed]:
+        if not self._connections:
+            raise RuntimeError("the simulators are closed: make a new environment")
+        count = len(self._connections)
+        asked = []
+        for number, connection in enumerate(self._connections):
+            part = {index: value for index, value in values.items() if index % count == number}
+            if part:
+                connection.send((what, part))
+                asked.append(connection)
+        observed: dict[int, Observed] = {}
+        for connection in asked:
+            observed |= self._receive(connection)
+        return observed
+
+    def _receive(self, connection: Connection) -> dict[int, Observed]:
+        process = self._processes[connection]
+        try:
+            answer: dict[Any, Any] = connection.recv()
+        except (EOFError, ConnectionResetError) as error:
+            process.join(timeout=5)
+            raise RuntimeError(
+                f"a simulator process died without a word (exit code {process.exitcode}; -9 is often a lack of memory)"
+            ) from error
+        if "traceback" in answer:
+            raise RuntimeError(f"a simulator process failed. Its traceback:\n{answer['traceback']}")
+        return answer
+
+
+def _serve(task: str, connection: Connection) -> None:
+    """A worker: its own simulators, and requests until the parent closes the connection."""
+    with answering(connection):
+        simulators = LocalSimulators(task)
+        answers: dict[str, Callable[[Any], dict[int, Observed]]] = {
+            "start": simulators.start,
+            "step": simulators.step,
+        }
+        for request in requests(connection):
+            what, values = request  # type: ignore[misc]
+            connection.send(answers[what](values))
+        simulators.close()

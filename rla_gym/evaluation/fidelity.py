@@ -1,0 +1,97 @@
+"""How far dreams are from the simulator, in millimetres, on recorded and on counterfactual actions."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import torch
+
+from rla_gym.bundle import Bundle
+from rla_gym.data.tokens import TokenStore
+from rla_gym.dream import Dream
+from rla_gym.evaluation.handles import KINDS, Handles, make_handles
+from rla_gym.evaluation.probe import MILLIMETRES, StateProbe, pairs_of, probe_floor
+from rla_gym.tasks import Task
+
+MOVED = 0.005
+"""Contact handles: the thing truly moved by more than this many metres over all chunks."""
+STILL = 0.001
+"""Still handles: it truly moved by less than this."""
+
+
+def dreamed_positions(bundle: Bundle, probe: StateProbe, store: TokenStore, handles: Handles, **options: Any) -> np.ndarray:
+    """Positions ``(H, n + 1, V)`` in metres that the probe reads from dreamed tokens, start included.
+
+    ``options`` go to :class:`rla_gym.dream.Dream` (steps, temperature, dtype).
+    """
+    count, chunks = handles.chunks.shape[:2]
+    found = np.empty((count, chunks + 1, len(probe.names)), np.float32)
+    dream = Dream(bundle, count, **options)
+    tokens = store.normalized(handles.rows)
+    dream.reset_to(tokens, torch.from_numpy(store.proprio[handles.rows]))
+    with torch.no_grad():
+        found[:, 0] = probe(tokens)
+        for index in range(chunks):
+            dream.step(torch.from_numpy(handles.chunks[:, index]))
+            found[:, index + 1] = probe(dream.tokens)
+    return found
+
+
+def thing_errors(probe: StateProbe, handles: Handles, found: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+    """Mean errors in millimetres after each chunk, of the dream and of "nothing moves", on all and on contact handles."""
+    objects = [names.index(name) for name in probe.names if name in names]
+    truth = np.concatenate([handles.objects[..., objects], handles.proprio], axis=2)
+    result: dict[str, Any] = {}
+    for thing, columns in pairs_of(probe.names).items():
+        true, read = truth[..., columns] * MILLIMETRES, found[..., columns] * MILLIMETRES
+        error = np.linalg.norm(read - true, axis=2)
+        persistence = np.linalg.norm(true - true[:, :1], axis=2)
+        moved = persistence[:, -1] > MOVED * MILLIMETRES
+        result[thing] = {
+            "handles": len(error),
+            "contact_handles": int(moved.sum()),
+            "error": error.mean(axis=0).tolist(),
+            "persistence": persistence.mean(axis=0).tolist(),
+            "contact_error": error[moved].mean(axis=0).tolist() if moved.any() else None,
+            "contact_persistence": persistence[moved].mean(axis=0).tolist() if moved.any() else None,
+        }
+    return result
+
+
+def drift(probe: StateProbe, handles: Handles, found: np.ndarray, thing: str, goal: str) -> dict[str, float]:
+    """Goal-ward motion of ``thing`` in millimetres a chunk, dreamed, where in truth nothing moved it (should be 0)."""
+    columns, goals = pairs_of(probe.names)[thing], pairs_of(probe.names)[goal]
+    true = handles.objects[..., :2]
+    still = np.linalg.norm(true[:, -1] - true[:, 0], axis=1) < STILL
+    target = found[:, 0, goals]
+    distance = np.linalg.norm(found[..., columns] - target[:, None], axis=2) * MILLIMETRES
+    chunks = handles.chunks.shape[1]
+    change = (distance[still, 0] - distance[still, -1]) / chunks
+    moved = np.linalg.norm(found[still, -1][:, columns] - found[still, 0][:, columns], axis=1) * MILLIMETRES / chunks
+    return {
+        "handles": int(still.sum()),
+        "goalward_mm_per_chunk": float(change.mean()),
+        "motion_mm_per_chunk": float(moved.mean()),
+    }
+
+
+def fidelity(
+    bundle: Bundle, probe: StateProbe, store: TokenStore, task: Task, count: int = 500, seed: int = 0, **options: Any
+) -> dict[str, Any]:
+    """Measure ``bundle`` on ``count`` held-out handles of every kind.
+
+    Returns:
+        JSON-able: the probe's floor, and for each kind of handle the errors of each thing, and drift on still handles.
+    """
+    names = tuple(store.info["spec"]["object_names"])
+    result: dict[str, Any] = {"probe_floor_mm": probe_floor(probe, store, "test"), "kinds": {}}
+    things = list(pairs_of(probe.names))
+    for kind in KINDS:
+        handles = make_handles(store, task, kind, count, bundle.config.chunk, seed=seed)
+        found = dreamed_positions(bundle, probe, store, handles, **options)
+        entry = thing_errors(probe, handles, found, names)
+        if "target" in things:
+            entry["drift"] = drift(probe, handles, found, things[0], "target")
+        result["kinds"][kind] = entry
+    return result

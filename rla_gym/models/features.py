@@ -1,0 +1,124 @@
+"""A fixed, label-free map from tokens to a short vector that says where things are.
+
+Agents get positions, not patches: a small network turns the tokens into attention maps, and the mean position under each
+map is one keypoint (a spatial softmax). The map is trained without any label, by rebuilding the tokens from nothing but
+the keypoints (`KeypointDecoder`), so that what differs between frames has to be told by positions.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+from rla_gym.models.shapes import check_shape
+
+
+@dataclass(frozen=True)
+class FeaturesConfig:
+    """Sizes of a keypoint map.
+
+    Attributes:
+        channels: token channels ``C``.
+        grid: ``(rows, columns)`` of patches.
+        keypoints: number of keypoints ``M``; the features are ``2 * M`` numbers.
+        width: hidden width of the attention maps' network.
+        decoder_width: hidden width of the decoder, used in training only.
+    """
+
+    channels: int
+    grid: tuple[int, int]
+    keypoints: int = 16
+    width: int = 64
+    decoder_width: int = 256
+
+    @property
+    def size(self) -> int:
+        """Numbers ``F`` in a feature vector."""
+        return 2 * self.keypoints
+
+    @property
+    def patches(self) -> int:
+        """Number of patches ``L``."""
+        return self.grid[0] * self.grid[1]
+
+
+def patch_positions(grid: tuple[int, int]) -> Tensor:
+    """Centres of the patches, ``(L, 2)`` as (x, y) in [−1, 1], row by row."""
+    rows, columns = grid
+    y = (torch.arange(rows) + 0.5) / rows * 2 - 1
+    x = (torch.arange(columns) + 0.5) / columns * 2 - 1
+    return torch.stack([x.repeat(rows), y.repeat_interleave(columns)], dim=1)
+
+
+class KeypointFeatures(nn.Module):
+    """Tokens to keypoint positions."""
+
+    positions: Tensor
+
+    def __init__(self, config: FeaturesConfig, generator: torch.Generator | None = None):
+        super().__init__()
+        self.config = config
+        self.position = nn.Parameter(torch.zeros(config.patches, config.width))
+        self.input = nn.Linear(config.channels, config.width)
+        self.hidden = nn.Linear(config.width, config.width)
+        self.maps = nn.Linear(config.width, config.keypoints)
+        self.register_buffer("positions", patch_positions(config.grid), persistent=False)
+        _initialise(self, generator)
+
+    def forward(self, tokens: Tensor) -> Tensor:
+        """Keypoint positions.
+
+        Args:
+            tokens: ``(B, L, C)`` standardised tokens.
+
+        Returns:
+            ``(B, 2 M)`` float32 in [−1, 1]: x of all keypoints, then y.
+
+        Raises:
+            ValueError: another shape.
+        """
+        check_shape("tokens", tokens, ("B", self.config.patches, self.config.channels))
+        hidden = nn.functional.gelu(self.input(tokens) + self.position)
+        hidden = nn.functional.gelu(self.hidden(hidden))
+        attention = self.maps(hidden).float().softmax(dim=1)
+        return torch.einsum("blm,lx->bxm", attention, self.positions).flatten(1)
+
+
+class KeypointDecoder(nn.Module):
+    """Rebuilds tokens from keypoints alone: for each patch, from its place and its offsets to all keypoints."""
+
+    positions: Tensor
+
+    def __init__(self, config: FeaturesConfig, generator: torch.Generator | None = None):
+        super().__init__()
+        self.config = config
+        width = config.decoder_width
+        self.position = nn.Parameter(torch.zeros(config.patches, width))
+        self.offsets = nn.Linear(3 * config.keypoints, width)
+        self.hidden = nn.Linear(width, width)
+        self.output = nn.Linear(width, config.channels)
+        self.register_buffer("positions", patch_positions(config.grid), persistent=False)
+        _initialise(self, generator)
+
+    def forward(self, keypoints: Tensor) -> Tensor:
+        """Tokens ``(B, L, C)`` from keypoints ``(B, 2 M)``."""
+        points = keypoints.unflatten(1, (2, self.config.keypoints))
+        offsets = points[:, None] - self.positions[None, :, :, None]
+        # A bump about one patch wide makes "is it here?" a linear question.
+        near = torch.exp(-offsets.square().sum(dim=2) / (2 * (2.0 / self.config.grid[0]) ** 2))
+        hidden = self.offsets(torch.cat([offsets.flatten(2), near], dim=2)) + self.position
+        hidden = nn.functional.gelu(hidden)
+        hidden = nn.functional.gelu(self.hidden(hidden))
+        return self.output(hidden)
+
+
+def _initialise(module: nn.Module, generator: torch.Generator | None) -> None:
+    for part in module.modules():
+        if isinstance(part, nn.Linear):
+            nn.init.xavier_uniform_(part.weight, generator=generator)
+            nn.init.zeros_(part.bias)
+    for name, parameter in module.named_parameters():
+        if name == "position":
+            nn.init.normal_(parameter, std=0.2, generator=generator)

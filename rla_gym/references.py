@@ -1,0 +1,142 @@
+"""Reference episodes of a checkpoint: what dreams start from and are rewarded against."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rla_gym.files import atomic_path
+
+if TYPE_CHECKING:
+    from rla_gym.data.tokens import TokenStore
+
+PARTS = ("train", "validation", "test")
+FILE_NAME = "episodes.safetensors"
+
+
+@dataclass(frozen=True)
+class References:
+    """E episodes in a row; row `starts[e] + t` is frame t of episode e.
+
+    Only tokens, actions and proprioception may reach a model; states and objects are for the simulator and for
+    measuring.
+    """
+
+    tokens: Tensor
+    """(N, L, C) float16, as stored by the token store, not standardised."""
+    starts: Tensor
+    """(E,) int64, first row of each episode."""
+    lengths: Tensor
+    """(E,) int64, frames of each episode."""
+    actions: Tensor
+    """(N, A) float32 of one control step each, in the task's own bounds; row r leads from row r to row r + 1."""
+    proprio: Tensor
+    """(N, P) float32, not standardised."""
+    states: Tensor
+    """(N, S) float64 simulator states, S = 0 where none were recorded."""
+    objects: Tensor
+    """(N, O) float32."""
+    successes: Tensor
+    """(E,) bool, whether the recorded episode reached the task's success."""
+    seeds: Tensor
+    """(E,) int64, the seed of the recorded episode."""
+    parts: Tensor
+    """(E,) int64, index into `PARTS` of the split that the episode belongs to."""
+
+    def __post_init__(self) -> None:
+        rows, episodes = len(self.tokens), len(self.starts)
+        for name in ("actions", "proprio", "states", "objects"):
+            if len(getattr(self, name)) != rows:
+                raise ValueError(f"references: {name} has {len(getattr(self, name))} rows, the tokens have {rows}")
+        for name in ("lengths", "successes", "seeds", "parts"):
+            if len(getattr(self, name)) != episodes:
+                raise ValueError(f"references: {name} has {len(getattr(self, name))} entries for {episodes} episodes")
+        if not episodes or int((self.starts + self.lengths).max()) > rows or int(self.lengths.min()) < 2:
+            raise ValueError(f"references: {episodes} episodes do not fit the {rows} rows, or one has under 2 frames")
+
+    def __len__(self) -> int:
+        """E, the number of episodes."""
+        return len(self.starts)
+
+    def to(self, device: str) -> References:
+        """The same episodes with all tensors on `device`."""
+        return References(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+
+    def rows(self, episodes: Tensor, frames: Tensor) -> Tensor:
+        """Rows (B,) of frames (B,), clamped to each episode's last frame."""
+        return self.starts[episodes] + torch.minimum(frames.clamp(min=0), self.lengths[episodes] - 1)
+
+    def select(self, which: str | Sequence[int], successful: bool = True) -> np.ndarray:
+        """Episodes (n,) int64 called `which`.
+
+        Args:
+            which: "train", "validation", "test", "all", or episode numbers.
+            successful: leave out episodes whose recording did not reach success; explicit numbers are kept.
+
+        Raises:
+            ValueError: an unknown name or number, or nothing is left; the text has the counts.
+        """
+        if not isinstance(which, str):
+            chosen = np.asarray(list(which), np.int64)
+            if not len(chosen) or chosen.min() < 0 or chosen.max() >= len(self):
+                raise ValueError(f"references={list(which)}: expected numbers from 0 to {len(self) - 1}")
+            return chosen
+        if which not in (*PARTS, "all"):
+            raise ValueError(f"references={which!r}: expected one of {', '.join((*PARTS, 'all'))}, or episode numbers")
+        keep = torch.ones_like(self.successes) if which == "all" else self.parts == PARTS.index(which)
+        if successful:
+            keep = keep & self.successes
+        if not bool(keep.any()):
+            counts = {
+                part: f"{int((self.parts == i).sum())} ({int(((self.parts == i) & self.successes).sum())} successful)"
+                for i, part in enumerate(PARTS)
+            }
+            raise ValueError(
+                f"no reference episode is left of references={which!r} with successful={successful}; the checkpoint "
+                f"has {counts}: choose another part, or pass successful_references=False"
+            )
+        return np.flatnonzero(keep.cpu().numpy())
+
+    @classmethod
+    def from_store(cls, store: TokenStore, episodes: Sequence[int] | np.ndarray) -> References:
+        """Copy `episodes` (ids) of a token store; their part is that of the store's split."""
+        episodes = np.asarray(episodes, np.int64)
+        rows = np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in episodes])
+        lengths = store.lengths[episodes]
+        parts = np.zeros(len(store.lengths), np.int64)
+        for index, part in enumerate(PARTS):
+            parts[store.split(part)] = index
+        arrays = {
+            "tokens": store.tokens[rows],
+            "starts": np.cumsum(lengths) - lengths,
+            "lengths": lengths,
+            "actions": store.actions[rows],
+            "proprio": store.proprio[rows],
+            "states": store.states[rows],
+            "objects": store.objects[rows],
+            "successes": store.successes[episodes],
+            "seeds": store.seeds[episodes],
+            "parts": parts[episodes],
+        }
+        return cls(**{name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()})
+
+    def save(self, path: str | Path) -> None:
+        """Write one safetensors file, whole or not at all."""
+        from safetensors.torch import save_file
+
+        with atomic_path(path) as temporary:
+            save_file({field.name: getattr(self, field.name).contiguous() for field in fields(self)}, temporary)
+
+    @classmethod
+    def from_tensors(cls, tensors: dict[str, Tensor], place: Path) -> References:
+        """References of the tensors that `save` wrote to `place`; one that lacks is a KeyError naming it."""
+        missing = [field.name for field in fields(cls) if field.name not in tensors]
+        if missing:
+            raise KeyError(f"{place} lacks the tensors {', '.join(missing)}: export or fetch the checkpoint again")
+        return cls(**{field.name: tensors[field.name] for field in fields(cls)})

@@ -1,0 +1,117 @@
+"""A small real checkpoint: recorded episodes, a vision transformer's tokens, and networks with random weights."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+import torch
+
+from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
+from rla_gym.checkpoint import load_checkpoint, save_checkpoint
+from rla_gym.data import CollectConfig, EpisodeDataset, TokenStore, collect, encode_dataset
+from rla_gym.models.autoencoder import RLAAutoencoder
+from rla_gym.models.encoder import Encoder, load_encoder
+from rla_gym.models.features import FeaturesConfig, KeypointFeatures
+from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
+from rla_gym.models.presets import build_configs
+from rla_gym.models.world_model import FlowWorldModel
+from rla_gym.references import References
+from rla_gym.training.batches import proprio_statistics
+
+CHUNK, CHANNELS = 4, 12
+
+
+@pytest.fixture(scope="session")
+def recorded(tmp_path_factory: pytest.TempPathFactory) -> EpisodeDataset:
+    out = tmp_path_factory.mktemp("recorded") / "push-cube"
+    return EpisodeDataset(collect(CollectConfig("push-cube", 10, play=0.3, seed=3, workers=1, out=out)))
+
+
+@pytest.fixture(scope="session")
+def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
+    """One block of a ViT-Ti with random weights, as it comes back from its file."""
+    path = tmp_path_factory.mktemp("encoder") / "encoder.safetensors"
+    load_encoder("vit_tiny_patch16_224", (112, 112), layer=1, weights="random:0").save(path)
+    return Encoder.load(path)
+
+
+@pytest.fixture(scope="session")
+def encoded(
+    recorded: EpisodeDataset, small_encoder: Encoder, tmp_path_factory: pytest.TempPathFactory
+) -> TokenStore:
+    out = tmp_path_factory.mktemp("tokens")
+    return encode_dataset(recorded, small_encoder, out, progress=False, pca=CHANNELS)
+
+
+def stirred(model: torch.nn.Module, seed: int) -> torch.nn.Module:
+    """`model` with noise on its weights: fresh ones have output layers of zero and would dream that nothing moves."""
+    generator = torch.Generator().manual_seed(seed)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter += 0.03 * torch.randn(parameter.shape, generator=generator)
+    return model
+
+
+def make_bundle(store: TokenStore, encoder: Encoder) -> Bundle:
+    """A bundle of tiny networks with random weights on the episodes of `store`."""
+    spec, grid = store.info["spec"], store.grid
+    configs = build_configs("tiny", CHANNELS, grid, 2, 2, CHUNK)
+    sizes = {"encoder_width": 32, "encoder_blocks": 1, "decoder_width": 32, "decoder_blocks": 1}
+    autoencoder = replace(configs.autoencoder, latent_tokens=4, latent_channels=8, **sizes)
+    flow = replace(
+        configs.flow, latent_tokens=4, latent_channels=8, width=32, flow_width=32, conditioning_blocks=1, flow_blocks=2
+    )
+    decoder = ImageDecoderConfig(CHANNELS, (16, 8, 8, 8, 8), 0, (0, 0, 0, 0), False)
+    features = FeaturesConfig(CHANNELS, grid, keypoints=6, width=16)
+    mean, std = proprio_statistics(store)
+    config = BundleConfig(
+        name="small",
+        task=store.info["task"],
+        encoder_name=encoder.name,
+        encoder_hash=encoder.hash,
+        grid=grid,
+        frame_size=(112, 112),
+        chunk=CHUNK,
+        action_low=tuple(spec["action_low"]),
+        action_high=tuple(spec["action_high"]),
+        max_episode_steps=12,
+        autoencoder=autoencoder,
+        flow=flow,
+        features=features,
+        image_decoder=decoder,
+        reward=RewardDefaults(mode="progress", metric="l2", patches="moving", scale=10.0),
+        thresholds={"l2/moving": 0.05},
+        steps=2,
+        temperature=1.0,
+        object_names=tuple(spec["object_names"]),
+        data_card={"episodes": len(store.lengths)},
+    )
+    pca = store.pca
+    assert pca is not None
+    return Bundle(
+        config=config,
+        autoencoder=stirred(RLAAutoencoder(autoencoder, torch.Generator().manual_seed(0)), 1),
+        flow=stirred(FlowWorldModel(flow, torch.Generator().manual_seed(2)), 3),
+        features=KeypointFeatures(features, torch.Generator().manual_seed(4)),
+        image_decoder=stirred(ImageDecoder(decoder, torch.Generator().manual_seed(5)), 6),
+        mean=torch.from_numpy(store.mean),
+        std=torch.from_numpy(store.std),
+        proprio_mean=mean,
+        proprio_std=std,
+        references=References.from_store(store, range(len(store.lengths))),
+        pca_mean=torch.from_numpy(pca.mean),
+        pca_components=torch.from_numpy(pca.components),
+        _encoder=encoder,
+    )
+
+
+@pytest.fixture(scope="session")
+def checkpoint(encoded: TokenStore, small_encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return save_checkpoint(tmp_path_factory.mktemp("checkpoints") / "small", make_bundle(encoded, small_encoder))
+
+
+@pytest.fixture(scope="session")
+def bundle(checkpoint: Path) -> Bundle:
+    return load_checkpoint(checkpoint)

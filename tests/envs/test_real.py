@@ -1,0 +1,140 @@
+"""RLAReal-v0: a replay of what was recorded arrives where it was recorded, behind the dream's spaces."""
+
+from __future__ import annotations
+
+import warnings
+from pathlib import Path
+from typing import Any
+
+import gymnasium as gym
+import numpy as np
+import pytest
+from gymnasium.utils.env_checker import check_env as gymnasium_check
+from stable_baselines3.common.env_checker import check_env as sb3_check
+
+import rla_gym
+from rla_gym.bundle import Bundle
+from rla_gym.envs.real import RLARealEnv
+from rla_gym.envs.real_vector import RLARealVecEnv
+from rla_gym.envs.world import RLAWorldEnv
+
+gym.register_envs(rla_gym)
+
+
+def successful(bundle: Bundle) -> list[int]:
+    return np.flatnonzero(bundle.references.successes.numpy()).tolist()
+
+
+def recorded_chunks(bundle: Bundle, episode: int, chunk: int) -> np.ndarray:
+    """Recorded actions as flattened chunks (n, chunk * A) in [-1, 1]; the rest of the last chunk is left out."""
+    references = bundle.references
+    start, count = int(references.starts[episode]), int(references.lengths[episode]) - 1
+    actions = bundle.scale_actions(references.actions[start : start + count].numpy())
+    return actions[: count // chunk * chunk].reshape(count // chunk, -1)
+
+
+@pytest.mark.parametrize("options", [{}, {"start": "task"}, {"obs_mode": "pixels"}])
+def test_both_checkers_find_nothing(checkpoint: Path, options: dict[str, Any]) -> None:
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        env = gym.make("RLAReal-v0", ckpt=str(checkpoint), render_mode="rgb_array", **options).unwrapped
+        gymnasium_check(env)
+        sb3_check(env)
+
+
+def test_a_replay_has_the_recorded_tokens_and_success(bundle: Bundle) -> None:
+    for episode in successful(bundle)[:3]:
+        env = RLARealEnv(bundle, reward="corresponding", terminate_on_success=False, chunk=1, metric="l1", patches="all")
+        _, info = env.reset(options={"reference": episode})
+        solved = False
+        for action in recorded_chunks(bundle, episode, 1):
+            _, reward, _, _, info = env.step(action)
+            # Tokens have a standard deviation of 1; float16 keeps three digits, a frame too early or late does not.
+            assert info["distance"] < 5e-3
+            assert reward == pytest.approx(-10.0 * info["distance"])
+            solved = solved or info["success"]
+        assert solved
+        assert info["goal_distance"] < 5e-3
+        row = int(bundle.references.starts[episode] + bundle.references.lengths[episode]) - 1
+        np.testing.assert_allclose(info["objects"], bundle.references.objects[row].numpy(), atol=1e-4)
+        env.close()
+
+
+def test_success_within_a_chunk_ends_the_episode(bundle: Bundle) -> None:
+    episode = successful(bundle)[0]
+    env = RLARealEnv(bundle, reward="success")
+    env.reset(options={"reference": episode})
+    rewards, terminated = [], False
+    for action in recorded_chunks(bundle, episode, 4):
+        _, reward, terminated, _, info = env.step(action)
+        rewards.append(reward)
+        if terminated:
+            break
+    assert terminated and info["success"] is True
+    assert rewards == [0.0] * (len(rewards) - 1) + [1.0]
+
+
+def test_the_dream_and_the_simulator_start_alike(bundle: Bundle) -> None:
+    dream, real = RLAWorldEnv(bundle), RLARealEnv(bundle)
+    assert dream.observation_space == real.observation_space and dream.action_space == real.action_space
+    for seed in range(4):
+        (dreamt, one), (seen, other) = dream.reset(seed=seed), real.reset(seed=seed)
+        np.testing.assert_allclose(dreamt, seen, atol=5e-3)
+        assert (one["reference"], one["frame"]) == (other["reference"], other["frame"])
+        assert one["goal_distance"] == pytest.approx(other["goal_distance"], abs=5e-3)
+
+
+@pytest.mark.parametrize(("start", "workers"), [("task", 2), ("reference", 0)])
+def test_rows_equal_single_environments(checkpoint: Path, start: str, workers: int) -> None:
+    batched = RLARealVecEnv(checkpoint, 3, workers=workers, start=start, max_episode_steps=2)
+    try:
+        singles = [RLARealEnv(checkpoint, start=start, max_episode_steps=2) for _ in range(3)]
+        batched.seed(5)
+        observations = batched.reset()
+        for index, env in enumerate(singles):
+            np.testing.assert_allclose(observations[index], env.reset(seed=5 + index)[0], atol=1e-3)
+        generator = np.random.default_rng(0)
+        for _ in range(3):
+            actions = generator.uniform(-1, 1, (3, 8)).astype(np.float32)
+            observations, rewards, dones, infos = batched.step(actions)
+            for index, env in enumerate(singles):
+                observation, reward, terminated, truncated, info = env.step(actions[index])
+                assert rewards[index] == pytest.approx(reward, abs=1e-2)
+                assert dones[index] == (terminated or truncated)
+                assert np.array_equal(infos[index]["objects"], info["objects"])
+                if dones[index]:
+                    observation, _ = env.reset()
+                np.testing.assert_allclose(observations[index], observation, atol=1e-3)
+        assert batched.get_images()[2].shape == (112, 112, 3)
+    finally:
+        batched.close()
+        batched.close()
+
+
+def test_task_starts_differ(checkpoint: Path) -> None:
+    env = RLARealEnv(checkpoint, start="task", obs_mode="pixels")
+    first = env.reset(seed=1)[1]["objects"]
+    assert not np.array_equal(first, env.reset()[1]["objects"])
+    assert np.array_equal(first, env.reset(seed=1)[1]["objects"])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"start": "somewhere"}, "reference, task"),
+        ({"start": "task", "reward": "progress"}, "start='reference'"),
+        ({"reward": "sparse"}, "corresponding"),
+    ],
+)
+def test_wrong_options_are_refused(bundle: Bundle, options: dict[str, str], message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        RLARealEnv(bundle, **options)
+    with pytest.raises(ValueError, match=message):
+        RLARealVecEnv(bundle, 2, workers=0, **options)
+
+
+def test_nan_is_refused(bundle: Bundle) -> None:
+    env = RLARealEnv(bundle)
+    env.reset(seed=0)
+    with pytest.raises(ValueError, match="NaN"):
+        env.step(np.full(8, np.nan, np.float32))
