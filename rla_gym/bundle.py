@@ -214,17 +214,19 @@ class Bundle:
         """Actions (..., A) of the task's bounds to [-1, 1] float32; a bound without width gives 0."""
         low, width = self._bounds()
         safe = np.where(width > NO_WIDTH, width, 1.0)
-        scaled: np.ndarray = np.where(width > NO_WIDTH, 2 * (actions - low) / safe - 1, 0.0).astype(np.float32)
+        scaled: np.ndarray = np.where(width > NO_WIDTH, 2 * (np.asarray(actions, np.float64) - low) / safe - 1, 0.0).astype(np.float32)
         return scaled
 
     def unscale_actions(self, chunks: np.ndarray) -> np.ndarray:
-        """Actions (..., A) in [-1, 1] to the task's bounds, float32."""
+        """Actions (..., A) in [-1, 1] to the task's bounds, float32; undoes `scale_actions`."""
         low, width = self._bounds()
-        return (low + (np.asarray(chunks, np.float32) + 1) / 2 * width).astype(np.float32)
+        actions: np.ndarray = (low + (np.asarray(chunks, np.float64) + 1.0) / 2 * width).astype(np.float32)
+        return actions
 
     def _bounds(self) -> tuple[np.ndarray, np.ndarray]:
-        low = np.asarray(self.config.action_low, np.float32)
-        return low, np.asarray(self.config.action_high, np.float32) - low
+        # Worked in float64: a contact turns the last bit of a float32 action into a millimetre.
+        low = np.asarray(self.config.action_low, np.float64)
+        return low, np.asarray(self.config.action_high, np.float64) - low
 
 
 def padded(tensor: Tensor) -> Tensor:

@@ -33,7 +33,8 @@ from rla_gym.models.world_model import FlowConfig, FlowWorldModel
 from rla_gym.references import FILE_NAME, References
 
 SCHEMA = 1
-CONFIG, MODEL, ENCODER, REFERENCES = "config.json", "model.safetensors", "encoder.safetensors", f"references/{FILE_NAME}"
+CONFIG, MODEL, ENCODER = "config.json", "model.safetensors", "encoder.safetensors"
+REFERENCES = f"references/{FILE_NAME}"
 BUILT_IN = Path(__file__).parent / "checkpoints"
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 STATISTICS = ("mean", "std", "proprio_mean", "proprio_std")
@@ -75,6 +76,8 @@ def save_checkpoint(folder: str | Path, bundle: Bundle, half: bool = True) -> Pa
             if (temporary / name).is_file()
         }
         (temporary / "README.md").write_text(card_markdown(bundle), encoding="utf-8")
+        for name in files:
+            (temporary / name).chmod(0o644)  # safetensors writes files that others may not read
         write_json(temporary / CONFIG, {"schema": SCHEMA, **asdict(bundle.config), "files": files})
         _replace_folder(temporary, folder)
     finally:

@@ -176,6 +176,7 @@ class VideoReward:
         self._goal = torch.zeros(batch, patches, channels, device=device)
         self._goal_weights = torch.ones(batch, patches, device=device)
         self._path_weights = torch.ones(batch, patches, device=device)
+        self._known_weights: dict[int, tuple[Tensor, Tensor]] = {}
 
     @property
     def key(self) -> str:
@@ -199,11 +200,9 @@ class VideoReward:
         last = episodes.starts[references] + episodes.lengths[references] - 1
         self._goal[rows] = self.bundle.standardize(episodes.tokens[last])
         if self.weighted:
-            for row, episode in zip(rows.tolist(), references.tolist(), strict=True):
-                start, length = int(episodes.starts[episode]), int(episodes.lengths[episode])
-                frames = self.bundle.standardize(episodes.tokens[start : start + length])
-                self._goal_weights[row] = change_weights(frames[[0, -1]])
-                self._path_weights[row] = change_weights(frames)
+            weights = [self._weights_of(episode) for episode in references.tolist()]
+            self._goal_weights[rows] = torch.stack([goal for goal, _ in weights])
+            self._path_weights[rows] = torch.stack([path for _, path in weights])
         self.goal_distance[rows] = self.measure(tokens, self._goal[rows], self._goal_weights[rows])
 
     def step(self, tokens: Tensor, frames: Tensor) -> RewardStep:
@@ -224,6 +223,15 @@ class VideoReward:
         if self.threshold is not None:
             success = self.goal_distance < self.threshold
         return RewardStep(reward, self.goal_distance, distance, success)
+
+    def _weights_of(self, episode: int) -> tuple[Tensor, Tensor]:
+        """Weights (L,) of a reference for its goal (what differs at its end) and for its whole course."""
+        if episode not in self._known_weights:
+            references = self.references
+            start, length = int(references.starts[episode]), int(references.lengths[episode])
+            frames = self.bundle.standardize(references.tokens[start : start + length])
+            self._known_weights[episode] = change_weights(frames[[0, -1]]), change_weights(frames)
+        return self._known_weights[episode]
 
     def measure(self, tokens: Tensor, targets: Tensor, weights: Tensor | None = None) -> Tensor:
         """Distance (B,) between standardised tokens (B, L, C) in this reward's metric."""

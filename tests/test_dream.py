@@ -33,3 +33,88 @@ def test_a_row_does_not_depend_on_the_batch(bundle: Bundle, batch: int) -> None:
         alone = run(bundle, [row], chunks[:, row : row + 1])
         for whole, single in zip(together, alone, strict=True):
             assert torch.equal(whole[row], single[0])
+
+
+def test_a_finished_row_does_not_disturb_the_others(bundle: Bundle) -> None:
+    chunks = random_chunks(4, 6)
+    undisturbed = run(bundle, list(range(6)), chunks)
+    dream = Dream(bundle, 6)
+    dream.seed(range(6))
+    dream.reset(np.ones(6, bool), np.arange(6) % 3, np.zeros(6, int))
+    for step, chunk in enumerate(chunks):
+        state = dream.step(chunk)
+        assert torch.equal(state.tokens[[0, 1, 2, 4, 5]], undisturbed[step][[0, 1, 2, 4, 5]])
+        dream.reset(np.arange(6) == 3, np.zeros(6, int), np.zeros(6, int))
+    assert state.chunks.tolist() == [4, 4, 4, 1, 4, 4]
+
+
+def test_tokens_are_fed_back_and_time_goes_on(bundle: Bundle) -> None:
+    dream = Dream(bundle, 2, temperature=0.0)
+    start = dream.reset(np.ones(2, bool), np.array([0, 1]), np.array([0, 3]))
+    chunk = random_chunks(1, 2)[0]
+    first = dream.step(chunk[:, :3])
+    second = dream.step(chunk)
+    assert second.frame.tolist() == [7, 10] and second.chunks.tolist() == [2, 2]
+    conditioning = bundle.flow.condition(first.tokens, torch.from_numpy(chunk), proprio=first.proprio)
+    latent = bundle.flow.sample(conditioning, torch.zeros(2, 4, 8), 2)
+    expected = bundle.autoencoder.decode(bundle.flow.from_flow(latent), first.tokens)
+    assert torch.allclose(second.tokens, expected, atol=1e-5)
+    assert torch.allclose(second.proprio, first.proprio + bundle.flow.proprio_delta(conditioning), atol=1e-5)
+    assert not torch.equal(first.tokens, start.tokens)  # and the first state was not written over
+    row = int(bundle.references.starts[1]) + 3
+    assert torch.equal(start.tokens[1], bundle.standardize(bundle.references.tokens[row]))
+
+
+def test_temperature_scales_the_noise(bundle: Bundle) -> None:
+    chunks = random_chunks(1, 2)
+    assert torch.equal(*(run(bundle, seeds, chunks, temperature=0.0)[0] for seeds in ([0, 1], [3, 4])))
+    central = run(bundle, [0, 1], chunks, temperature=0.0)[0]
+    distances = [
+        (run(bundle, [0, 1], chunks, temperature=value)[0] - central).abs().mean() for value in (0.1, 1.0)
+    ]
+    assert 0 < distances[0] < distances[1]
+
+
+def test_the_next_episode_has_other_noise(bundle: Bundle) -> None:
+    dream, chunk, everyone = Dream(bundle, 1), random_chunks(1, 1)[0], np.ones(1, bool)
+    found = []
+    for _ in range(2):
+        dream.reset(everyone, np.zeros(1, int), np.zeros(1, int))
+        found.append(dream.step(chunk).tokens)
+    assert not torch.equal(*found)
+    dream.seed([0])
+    dream.reset(everyone, np.zeros(1, int), np.zeros(1, int))
+    assert torch.equal(dream.step(chunk).tokens, found[0])
+
+
+def test_bf16_is_near(bundle: Bundle) -> None:
+    chunks = random_chunks(2, 3)
+    exact, short = (run(bundle, [0, 1, 2], chunks, dtype=dtype)[-1] for dtype in (None, "bf16"))
+    assert short.dtype == torch.float32 and not torch.equal(exact, short)
+    assert (exact - short).abs().mean() < 0.05
+
+
+def test_pictures(bundle: Bundle) -> None:
+    dream = Dream(bundle, 3)
+    dream.reset(np.ones(3, bool), np.arange(3), np.zeros(3, int))
+    images = dream.images()
+    assert images.shape == (3, 112, 112, 3) and images.dtype == np.uint8 and images.std() > 0
+    assert np.array_equal(dream.images([2])[0], images[2])
+    with pytest.raises(ValueError, match="no image decoder"):
+        Dream(replace(bundle, image_decoder=None, _copies={}), 1).images()
+
+
+@pytest.mark.parametrize("shape", [(2, 5, 2), (2, 0, 2), (3, 4, 2), (2, 4, 3), (2, 8)])
+def test_wrong_chunks_are_refused(bundle: Bundle, shape: tuple[int, ...]) -> None:
+    with pytest.raises(ValueError, match=r"expected \(2, 1 to 4, 2\)"):
+        Dream(bundle, 2).step(np.zeros(shape, np.float32))
+
+
+def test_wrong_numbers_are_refused(bundle: Bundle) -> None:
+    everyone = np.ones(1, bool)
+    with pytest.raises(ValueError, match="NaN"):
+        Dream(bundle, 1).step(np.full((1, 4, 2), np.nan, np.float32))
+    with pytest.raises(ValueError, match="from 0 to 9"):
+        Dream(bundle, 1).reset(everyone, np.array([10]), np.zeros(1, int))
+    with pytest.raises(ValueError, match="counted from 0"):
+        Dream(bundle, 1).reset(everyone, np.zeros(1, int), np.array([500]))

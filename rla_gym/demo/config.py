@@ -87,7 +87,9 @@ class DemoConfig:
     episodes: int = 200
     """Real evaluation episodes, before and after, on the same starts."""
     dream_episodes: int = 128
-    """Dream evaluation episodes, before and after, on held-out references."""
+    """Dream evaluation episodes, before and after, from first frames of `held_out_references`."""
+    held_out_references: str = "validation"
+    """Part of the checkpoint's reference episodes that training does not see; the video shows it too."""
     real_envs: int = 20
     """Real simulators evaluated side by side."""
     workers: int = 2

@@ -24,7 +24,9 @@ class EpisodeResult:
     """Chunks."""
     total_reward: float
     goal_distance: float | None
-    """At the end, in the metric of the environment's reward; None where there is none."""
+    """At the end, in the metric of the environment's reward; None where there is no reference episode."""
+    objects: tuple[float, ...] | None
+    """True object state at the end, in metres and radians; None in dreams."""
 
 
 @dataclass(frozen=True)
@@ -98,17 +100,30 @@ def run_episodes(policy: Predictor, env: Any, episodes: int, seed: int) -> Evalu
 def _result(
     index: int, number: int, info: dict[str, Any], lengths: np.ndarray, rewards: np.ndarray
 ) -> EpisodeResult:
-    distance = info.get("goal_distance")
+    distance, objects = info.get("goal_distance"), info.get("objects")
     return EpisodeResult(
         environment=index,
         number=number,
         success=bool(info["success"]),
         length=int(lengths[index]),
         total_reward=float(rewards[index]),
-        goal_distance=float(distance) if distance is not None and np.isfinite(distance) else None,
+        goal_distance=None if distance is None else float(distance),
+        objects=None if objects is None else tuple(float(value) for value in objects),
     )
 
 
-def rates(evaluations: Sequence[Evaluation]) -> list[bool]:
+def pooled(evaluations: Sequence[Evaluation]) -> list[bool]:
     """All successes of several evaluations in a row."""
     return [success for evaluation in evaluations for success in evaluation.successes]
+
+
+def metres_to_target(evaluation: Evaluation, object_names: Sequence[str]) -> float | None:
+    """Mean distance of the first object to the target at the end; None where the names do not tell."""
+    names = list(object_names)
+    thing = names[0].rsplit("_", 1)[0] if names else ""
+    wanted = (f"{thing}_x", f"{thing}_y", "target_x", "target_y")
+    found = [episode.objects for episode in evaluation.episodes if episode.objects is not None]
+    if not found or any(name not in names for name in wanted):
+        return None
+    x, y, target_x, target_y = (np.array(found)[:, names.index(name)] for name in wanted)
+    return float(np.hypot(x - target_x, y - target_y).mean())

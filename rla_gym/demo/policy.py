@@ -62,14 +62,14 @@ class AnchoredPolicy(ActorCriticPolicy):
         """
         if bc_weight and demonstrations is None:
             raise ValueError(f"bc_weight={bc_weight} needs demonstrations")
+        self._anchor: list[Any] = []
+        # In a list, as a module would become part of this one and of what is saved.
+        self._anchor = [copy.deepcopy(self).requires_grad_(False).eval()]
         self.kl_weight, self.bc_weight = kl_weight, bc_weight
         self._generator = torch.Generator().manual_seed(seed)
         self._pairs: tuple[Tensor, Tensor] | None = None
         if demonstrations is not None:
             self._pairs = torch.from_numpy(demonstrations.observations), torch.from_numpy(demonstrations.chunks)
-        self._anchor: list[Any] = []  # a list, as a module would become part of this one
-        anchor = copy.deepcopy(self)
-        self._anchor.append(anchor.requires_grad_(False).eval())
 
     def kl_to_anchor(self, observations: Tensor) -> Tensor:
         """KL(policy || anchor) (B,) at observations (B, F), in nats over the whole chunk."""

@@ -109,7 +109,8 @@ class Progress(BaseCallback):
         rate = self.num_timesteps / max(point.seconds, 1e-9)
         self.bar.set_postfix_str(
             f"{point.seconds:.0f} s, {self.num_timesteps} chunks ({rate:.0f}/s), reward {point.reward:+.3f}, "
-            f"solved {solved}, KL {divergence:.2f}"
+            f"solved {solved}, KL {divergence:.2f}",
+            refresh=False,
         )
         part = max(point.seconds / self.limit if self.limit else 1.0, self.num_timesteps / self.total)
         self.bar.update(int(min(part, 1.0) * 100) - self.bar.n)

@@ -79,7 +79,9 @@ class Episodes(ABC):
         config = self.bundle.config
         self.chunk = config.chunk if options.chunk is None else int(options.chunk)
         if not 1 <= self.chunk <= config.chunk:
-            raise ValueError(f"chunk={options.chunk}: checkpoint {config.name!r} takes 1 to {config.chunk} control steps")
+            raise ValueError(
+                f"chunk={options.chunk}: checkpoint {config.name!r} takes 1 to {config.chunk} control steps"
+            )
         observation_space(self.bundle, options.obs_mode)  # refuses unknown modes before anything runs
         self.limit = options.max_episode_steps or config.max_episode_steps
         self.chosen = self.bundle.references.select(options.references, options.successful_references)

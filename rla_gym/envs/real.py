@@ -18,8 +18,8 @@ class RLARealEnv(EpisodeEnv):
 
     ## Description
 
-    What a policy learned in a dream is worth shows here: the checkpoint's task in its own simulator. A step executes the
-    chunk's control steps, renders one frame and encodes it with the checkpoint's encoder.
+    What a policy learned in a dream is worth shows here: the checkpoint's task in its own simulator. A step executes
+    the chunk's control steps, renders one frame and encodes it with the checkpoint's encoder.
 
     ## Action Space
 
@@ -37,8 +37,8 @@ class RLARealEnv(EpisodeEnv):
 
     ## Starting State
 
-    `start="reference"`: the recorded simulator state of a reference's frame, drawn as in `RLAWorld-v0`, so that the same
-    seed starts both at the same place. `start="task"`: the task's own reset, with a seed drawn from (seed, number of
+    `start="reference"`: the recorded simulator state of a reference's frame, drawn as in `RLAWorld-v0`, so that the
+    same seed starts both at the same place. `start="task"`: the task's own reset, with a seed drawn from (seed, number of
     the episode).
 
     ## Episode End

@@ -13,7 +13,7 @@ from rla_gym.envs.episodes import DreamEpisodes, EpisodeOptions, Episodes
 from rla_gym.envs.spaces import Observation, action_space, observation_space, put_rows, row_of
 from rla_gym.extras import require
 
-VecEnv: Any = require("stable_baselines3.common.vec_env", extra="sb3").VecEnv
+VecEnv: Any = require("stable_baselines3.common.vec_env", extra="rl").VecEnv
 
 
 class EpisodesVecEnv(VecEnv):
@@ -66,16 +66,16 @@ class EpisodesVecEnv(VecEnv):
         actions, self._actions = self._actions, None
         step = self.episodes.step(actions)
         dones = step.terminated | step.truncated
-        for index in range(self.num_envs):
-            step.infos[index]["TimeLimit.truncated"] = bool(step.truncated[index] and not step.terminated[index])
+        for info, truncated, terminated in zip(step.infos, step.truncated, step.terminated, strict=True):
+            info["TimeLimit.truncated"] = bool(truncated and not terminated)
         ended = np.flatnonzero(dones)
         if len(ended):
-            for index in ended:
-                step.infos[index]["terminal_observation"] = row_of(step.observation, int(index))
+            for row in ended.tolist():
+                step.infos[row]["terminal_observation"] = row_of(step.observation, row)
             observation, infos = self.episodes.begin(ended)
             put_rows(step.observation, ended, observation)
-            for index, info in zip(ended, infos, strict=True):
-                self.reset_infos[index] = info
+            for row, info in zip(ended.tolist(), infos, strict=True):
+                self.reset_infos[row] = info
         return step.observation, step.reward, dones, step.infos
 
     def get_images(self) -> Sequence[np.ndarray | None]:

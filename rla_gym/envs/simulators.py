@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rla_gym.data.workers import answering, requests, spawned
+from rla_gym.data.workers import answering, spawned
 from rla_gym.tasks import Task, make_task
 
 Start = np.ndarray | int
@@ -155,7 +155,10 @@ def _serve(task: str, connection: Connection) -> None:
             "start": simulators.start,
             "step": simulators.step,
         }
-        for request in requests(connection):
-            what, values = request  # type: ignore[misc]
+        while True:
+            try:
+                what, values = connection.recv()
+            except (EOFError, ConnectionResetError):  # the parent is done, or gone
+                break
             connection.send(answers[what](values))
         simulators.close()

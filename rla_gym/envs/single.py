@@ -66,7 +66,7 @@ class EpisodeEnv(gym.Env[Any, np.ndarray]):
         terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
         return row_of(step.observation, 0), float(step.reward[0]), terminated, truncated, step.infos[0]
 
-    def render(self) -> np.ndarray | None:  # type: ignore[override]
+    def render(self) -> Any:
         """Picture (H, W, 3) uint8 of the present state; None without a render mode."""
         if self.render_mode is None:
             return None

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from rla_gym.data.sampling import sample_chunks, sample_pairs
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig, autoencoder_loss
-from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, without_gradients
+from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, weights_hash, without_gradients
 from rla_gym.training.metrics import cosine, moving_patches, persistence_ratio, r2
 
 
@@ -32,6 +32,9 @@ class AutoencoderTraining:
             decoded tokens back, and so the decoder learns to correct what it adds itself.
         chunk: a horizon to measure at besides `max_horizon`: the chunk length of the world model to come.
         held_out_pairs: pairs measured at each horizon.
+        start: weights to go on from (a state dict of `RLAAutoencoder`); None: new ones from `seed`.
+        freeze_encoder: train the decoder alone. Latents then stay what they are, so a world model that is being
+            trained on them can take the better decoder later.
     """
 
     def __init__(
@@ -48,6 +51,8 @@ class AutoencoderTraining:
         feedback: float = 0.0,
         chunk: int = 4,
         held_out_pairs: int = 256,
+        start: dict[str, Tensor] | None = None,
+        freeze_encoder: bool = False,
     ) -> None:
         if not 0.0 <= feedback <= 1.0 or not 0.0 <= moving_share <= 1.0:
             raise ValueError(
@@ -63,6 +68,11 @@ class AutoencoderTraining:
         self.feedback, self.chunk, self.held_out_pairs = feedback, chunk, held_out_pairs
         self.episodes = store.split("train")
         self.model = RLAAutoencoder(config, torch.Generator().manual_seed(seed))
+        if start is not None:
+            self.model.load_state_dict(start)
+        self.freeze_encoder, self.start = freeze_encoder, None if start is None else weights_hash(self.model)
+        if freeze_encoder:
+            self.model.encoder.requires_grad_(False)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"autoencoder": self.model}
@@ -74,6 +84,8 @@ class AutoencoderTraining:
             "horizons": [self.min_horizon, self.max_horizon],
             "moving": [self.moving_weight, self.moving_quantile, self.moving_share],
             "feedback": self.feedback,
+            "start": self.start,
+            "freeze_encoder": self.freeze_encoder,
         }
 
     def batch(self, step: int, rank: int) -> dict[str, Tensor]:

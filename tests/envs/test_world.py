@@ -178,4 +178,4 @@ def test_public_names_exist() -> None:
     for name in rla_gym.__all__:
         assert getattr(rla_gym, name) is not None
     with pytest.raises(AttributeError, match="RLAWorldEnv"):
-        rla_gym.nothing  # noqa: B018
+        rla_gym.__getattr__("nothing")

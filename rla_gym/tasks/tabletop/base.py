@@ -18,14 +18,17 @@ CONTROL_HZ = 10.0
 class TabletopTask:
     """A pusher moves one block to a target pose on a table.
 
-    The action ``(2,)`` in [−1, 1] moves the pusher's set-point by up to 2 cm along x and y in 0.1 s; proprioception
-    ``(2,)`` is the pusher's position in metres. Subclasses give the scene, the success rule and the starting poses.
+    The action ``(2,)`` in [−1, 1] moves the pusher's set-point by up to 2 cm along x and y in 0.1 s;
+    proprioception ``(2,)`` is the pusher's position in metres. Subclasses give the scene, the success rule and
+    the starting poses.
     """
 
     spec: TaskSpec
     demonstrators: tuple[str, ...] = ("expert", "play", "goal-blind")
 
-    def __init__(self, name: str, xml: str, frame_size: tuple[int, int], max_steps: int, objects: tuple[str, ...]):
+    def __init__(
+        self, name: str, xml: str, frame_size: tuple[int, int], max_steps: int, objects: tuple[str, ...]
+    ):
         mujoco = load_mujoco()
         self._mujoco = mujoco
         self.spec = TaskSpec(
@@ -100,7 +103,7 @@ class TabletopTask:
         return self.pusher_position.astype(np.float32)
 
     def get_state(self) -> np.ndarray:
-        """MuJoCo's integration state ``(S,)`` float64: poses, velocities, controls, target, solver warm start."""
+        """MuJoCo's integration state ``(S,)`` float64: poses, velocities, controls, target, warm start."""
         return self._state.read()
 
     def set_state(self, state: np.ndarray) -> None:
@@ -116,7 +119,7 @@ class TabletopTask:
         raise NotImplementedError(f"{type(self).__name__} has to give the state of its objects")
 
     def demonstrator(self, kind: str, noise: float, seed: int) -> Policy:
-        """A scripted policy: "expert", "play" (smooth random) or "goal-blind" (skilled pushes to hidden targets)."""
+        """A scripted policy: "expert", "play" (smooth random) or "goal-blind" (pushes to hidden targets)."""
         if kind not in self.demonstrators:
             raise unknown_demonstrator(self, kind)
         # A tag keeps its draws apart from those of a reset with the same seed.
@@ -134,7 +137,9 @@ class TabletopTask:
             self._camera.close()
             self._camera = None
 
-    def free_pusher_position(self, rng: np.random.Generator, block: np.ndarray, clearance: float) -> np.ndarray:
+    def free_pusher_position(
+        self, rng: np.random.Generator, block: np.ndarray, clearance: float
+    ) -> np.ndarray:
         """Draw a pusher position at least ``clearance`` metres from the block's centre."""
         while True:
             position = rng.uniform(-TABLE_HALF, TABLE_HALF, 2)

@@ -1,8 +1,8 @@
 """Scripted pushing for the tabletop tasks: an expert, smooth random play, and goal-blind skilled pushing.
 
-Goal-blind episodes push skilfully to hidden random targets while another target is shown. Without them a world model
-learns "the block goes to the target", and agents exploit that (Shortcut measured: +9.6 mm of goal-ward motion a chunk
-predicted where the truth was +0.2).
+Goal-blind episodes push skilfully to hidden random targets while another target is shown. Without them a world
+model learns "the block goes to the target", and agents exploit that (Shortcut measured: +9.6 mm of goal-ward motion
+a chunk predicted where the truth was +0.2).
 """
 
 from __future__ import annotations
@@ -89,7 +89,7 @@ class Pusher:
 class Play:
     """Smooth random motion: waypoints near, through and away from the block, at varied speed, with pauses.
 
-    ``spread`` is the standard deviation in metres of the waypoints meant for the block; a large one needs more.
+    ``spread`` is the standard deviation in metres of the waypoints meant for the block, more for a large one.
     """
 
     def __init__(self, task: TabletopTask, noise: float, rng: np.random.Generator, spread: float = 0.03):

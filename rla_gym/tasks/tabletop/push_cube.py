@@ -8,7 +8,7 @@ from rla_gym.tasks.tabletop.base import TabletopTask
 from rla_gym.tasks.tabletop.scene import scene_xml
 
 CUBE_HALF = 0.04
-"""Half the cube's side in metres; mid-table it covers the area of about two 14-pixel patches of the picture."""
+"""Half the cube's side in metres; mid-table it covers the area of about two 14-pixel patches."""
 
 SUCCESS_RADIUS = 0.025
 """Success: the cube's centre is within this many metres of the target's centre."""
@@ -18,12 +18,13 @@ _BLOCK = (
     'rgba="0.85 0.35 0.15 1" friction="0.3"/>'
 )
 _TARGET = (
-    '<geom name="target" type="cylinder" size="0.038 0.0005" rgba="0.10 0.60 0.25 1" contype="0" conaffinity="0"/>'
+    '<geom name="target" type="cylinder" size="0.038 0.0005" rgba="0.10 0.60 0.25 1" '
+    'contype="0" conaffinity="0"/>'
 )
 
 
 class PushCube(TabletopTask):
-    """Push the orange cube onto the green spot; success is a distance of at most 2.5 cm between their centres."""
+    """Push the orange cube onto the green spot; success is at most 2.5 cm between their centres."""
 
     def __init__(self, frame_size: tuple[int, int] = (112, 112), max_steps: int = 48):
         super().__init__(

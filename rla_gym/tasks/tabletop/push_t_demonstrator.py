@@ -1,8 +1,8 @@
 """Scripted pushing of the T, to the shown target (expert) or to hidden ones (goal-blind).
 
 The demonstrator is privileged: it tries straight pushes from points all round the T in a simulation of its
-own, walks to the best one, and tries variations of the push at each step of it. The task's own simulation stays
-untouched.
+own, walks to the best one, and tries variations of the push at each step of it. The task's own simulation
+stays untouched.
 """
 
 from __future__ import annotations

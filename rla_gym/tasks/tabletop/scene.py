@@ -1,6 +1,7 @@
 """The MuJoCo scene that the tabletop tasks share: table, rim, pusher, a planar block and a target mark.
 
-The block moves in the plane (two slides and a hinge with dry friction), so that it stops when nothing pushes it.
+The block moves in the plane (two slides and a hinge with dry friction), so that it stops soon when nothing pushes
+it.
 """
 
 from __future__ import annotations
@@ -30,10 +31,13 @@ _TEMPLATE = """
     <material name="table" texture="table" texrepeat="4 4" specular="0"/>
   </asset>
   <worldbody>
-    <light pos="0.3 -0.4 1.2" dir="-0.3 0.4 -1.2" diffuse="0.35 0.35 0.35" specular="0 0 0" castshadow="false"/>
+    <light pos="0.3 -0.4 1.2" dir="-0.3 0.4 -1.2" diffuse="0.35 0.35 0.35" specular="0 0 0"
+           castshadow="false"/>
     <camera name="agentview" pos="0 -0.39 0.62" xyaxes="1 0 0 0 0.857 0.515" fovy="41"/>
-    <geom name="floor" type="plane" size="3 3 0.1" pos="0 0 -0.03" rgba="0.35 0.37 0.40 1" contype="0" conaffinity="0"/>
-    <geom name="table" type="box" size="0.26 0.26 0.014" pos="0 0 -0.014" material="table" contype="0" conaffinity="0"/>
+    <geom name="floor" type="plane" size="3 3 0.1" pos="0 0 -0.03" rgba="0.35 0.37 0.40 1" contype="0"
+          conaffinity="0"/>
+    <geom name="table" type="box" size="0.26 0.26 0.014" pos="0 0 -0.014" material="table" contype="0"
+          conaffinity="0"/>
     <body name="target" mocap="true" pos="0 0 0.0005">
       {target}
     </body>
@@ -48,7 +52,8 @@ _TEMPLATE = """
     <body name="pusher" pos="0 0 0.035">
       <joint name="pusher_x" type="slide" axis="1 0 0" range="-{reach} {reach}" limited="true" damping="20"/>
       <joint name="pusher_y" type="slide" axis="0 1 0" range="-{reach} {reach}" limited="true" damping="20"/>
-      <geom name="pusher" type="cylinder" size="{radius} 0.03" rgba="0.15 0.35 0.85 1" mass="0.3" friction="0.3"/>
+      <geom name="pusher" type="cylinder" size="{radius} 0.03" rgba="0.15 0.35 0.85 1" mass="0.3"
+            friction="0.3"/>
     </body>
   </worldbody>
   <actuator>

@@ -82,7 +82,7 @@ def test_goal_blind_pushes_do_not_go_to_the_shown_target(task):
     """
     rng = np.random.default_rng(0)
     bias = {"expert": [], "goal-blind": []}
-    for seed in range(40):
+    for seed in range(80):
         task.reset(seed)
         start, shown = task.block_pose[:2], task.target_pose[:2]
         while True:

@@ -1,0 +1,66 @@
+"""The command line `rla-gym`: one file for each command, imported when the command line is parsed."""
+
+from __future__ import annotations
+
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+
+from rla_gym.extras import require
+
+EXPECTED = (
+    ValueError,
+    KeyError,
+    FileNotFoundError,
+    FileExistsError,
+    NotADirectoryError,
+    PermissionError,
+    ImportError,
+    ConnectionError,
+    FloatingPointError,
+)
+"""Errors whose text tells the user what to do; anything else is a bug and keeps its traceback."""
+
+TRACEBACK = "RLA_GYM_TRACEBACK"
+"""Environment variable: set, and expected errors show their traceback too."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run `rla-gym` with `arguments`, by default those of the process.
+
+    Returns:
+        Exit status: 0, 2 after an expected error (one line on stderr), 130 after Ctrl-C.
+
+    Raises:
+        SystemExit: `--help` (0), or arguments that do not parse (2).
+    """
+    arguments = list(sys.argv[1:] if arguments is None else arguments)
+    if arguments == ["--version"]:
+        from rla_gym import __version__
+
+        print(f"rla-gym {__version__}")
+        return 0
+    if sys.platform == "linux":
+        # MuJoCo reads it when it is imported; processes started later inherit it.
+        os.environ.setdefault("MUJOCO_GL", "egl")
+    try:
+        require("tyro", extra="cli")
+        from rla_gym.cli.commands import parse
+
+        parse(arguments).run()
+    except EXPECTED as error:
+        if os.environ.get(TRACEBACK):
+            traceback.print_exc()
+        print(f"error: {one_line(error)}", file=sys.stderr)
+        return 2
+    except KeyboardInterrupt:
+        print("interrupted; what was written is whole, and the same command goes on from there", file=sys.stderr)
+        return 130
+    return 0
+
+
+def one_line(error: BaseException) -> str:
+    """The text of an error in one line; a KeyError's without the quotes that Python puts around it."""
+    text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    return " ".join(text.split()) or type(error).__name__

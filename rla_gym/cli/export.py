@@ -1,0 +1,71 @@
+"""`rla-gym export`: make a checkpoint of a training run."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from rla_gym.cli.threads import use_threads
+
+
+@dataclass(frozen=True, kw_only=True)
+class Export:
+    """Assemble a checkpoint folder: averaged weights, statistics, encoder, reference episodes and cards."""
+
+    run_folder: Path
+    """Folder that `rla-gym train` wrote."""
+    tokens: Path
+    """Token store that it was trained on."""
+    data: Path
+    """Data set of the tokens."""
+    out: Path
+    """Folder of the checkpoint; a checkpoint there is replaced."""
+    name: str = "push-cube"
+    """Name of the checkpoint."""
+    encoder_file: Path | None = None
+    """The encoder's file; None: encoder.safetensors in the token store."""
+    references: int = 48
+    """Reference episodes: successful expert ones of the training part."""
+    held_out_references: int = 8
+    """The same of the validation part, and of the test part, as far as there are any."""
+    reward: Literal["progress", "goal", "corresponding"] = "progress"
+    """Default reward."""
+    metric: Literal["l1", "l2", "cosine", "features"] = "features"
+    """Its distance between tokens."""
+    patches: Literal["all", "moving"] = "all"
+    """Patches that count."""
+    reward_scale: float = 1.0
+    """Factor of the reward."""
+    steps: int = 4
+    """Default Euler steps of a prediction."""
+    temperature: float = 0.0
+    """Default factor of the noise."""
+    seed: int = 0
+    """Of the choice of references."""
+    threads: int = 1
+    """Threads of torch."""
+
+    def run(self) -> None:
+        """Export and print what the folder holds."""
+        from rla_gym.bundle import RewardDefaults
+        from rla_gym.export import export
+
+        use_threads(self.threads)
+        folder = export(
+            self.run_folder,
+            self.tokens,
+            self.data,
+            self.out,
+            name=self.name,
+            encoder_file=self.encoder_file,
+            references=self.references,
+            held_out_references=self.held_out_references,
+            reward=RewardDefaults(self.reward, self.metric, self.patches, self.reward_scale),
+            steps=self.steps,
+            temperature=self.temperature,
+            seed=self.seed,
+        )
+        sizes = {path.name: path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+        parts = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items())
+        print(f"{folder}: {sum(sizes.values()) / 1e6:.1f} MB ({parts})")

@@ -1,0 +1,206 @@
+"""Settings of the four trainings of a world model, and how each becomes a `Trainable`.
+
+Defaults are those of the tiny preset on a CPU.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from rla_gym.data.tokens import TokenStore
+    from rla_gym.models.presets import ModelConfigs
+    from rla_gym.training.loop import Trainable
+
+LEARNING_RATES = {"tiny": 1.2e-3, "base": 3e-4, "paper": 1e-4}
+"""Highest learning rates by preset; the paper's is the released one."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sizes:
+    """What all trainings of one run share."""
+
+    tokens: Path
+    """Token store that `encode` wrote."""
+    out: Path
+    """Folder of the run; each model gets a folder of its own in it. A killed run goes on where it stopped."""
+    data: Path | None = None
+    """The data set whose frames the tokens are; needed for the image decoder."""
+    preset: Literal["tiny", "base", "paper"] = "tiny"
+    """Sizes of the networks."""
+    chunk: int = 4
+    """Control steps of one step of the world model."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Optimization:
+    """Settings of one optimisation."""
+
+    steps: int = 20_000
+    """Optimiser steps of the whole run; the learning rate falls to nearly zero over them."""
+    batch_size: int = 64
+    """Samples a step and process."""
+    lr: float | None = None
+    """Highest learning rate; None: the preset's (tiny 1.2e-3, base 3e-4, paper 1e-4)."""
+    warmup: int = 200
+    """Steps of linear warm-up."""
+    weight_decay: float = 0.0
+    """Of matrices and convolutions."""
+    ema: float = 0.998
+    """Highest decay of the averaged weights, which are the ones used later."""
+    precision: Literal["no", "bf16"] = "no"
+    """bf16: autocast."""
+    seed: int = 0
+    """Of first weights and batches."""
+    eval_every: int = 1000
+    """Steps between held-out measurements."""
+    save_every: int = 500
+    """Steps between checkpoints."""
+    log_every: int = 100
+    """Steps between lines of the log."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class AutoencoderStage(Optimization):
+    """The autoencoder of residual latent actions."""
+
+    max_horizon: int = 8
+    """Frames between the two of a pair, at most."""
+    moving_weight: float = 4.0
+    """Weight of patches that move."""
+    moving_share: float = 0.4
+    """Share of first frames drawn from the half with the most motion."""
+    feedback: float = 0.25
+    """Share of a batch that starts from reconstructed tokens, as dreams do."""
+
+    def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
+        """The training."""
+        from rla_gym.training.autoencoder import AutoencoderTraining
+
+        return AutoencoderTraining(
+            store,
+            configs.autoencoder,
+            self.batch_size,
+            self.seed,
+            max_horizon=self.max_horizon,
+            moving_weight=self.moving_weight,
+            moving_share=self.moving_share,
+            feedback=self.feedback,
+            chunk=sizes.chunk,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class FeaturesStage(Optimization):
+    """The map from tokens to keypoints that agents see."""
+
+    steps: int = 6000
+    batch_size: int = 128
+    lr: float | None = 2e-3
+    warmup: int = 300
+    keypoints: int = 16
+    """Keypoints; the features are twice as many numbers."""
+    foreground_weight: float = 2.0
+    """Weight of patches in proportion to how unusual they are."""
+
+    def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
+        """The training."""
+        from rla_gym.models.features import FeaturesConfig
+        from rla_gym.training.features import FeaturesTraining
+
+        config = FeaturesConfig(configs.autoencoder.channels, store.grid, self.keypoints)
+        return FeaturesTraining(store, config, self.batch_size, self.seed, self.foreground_weight)
+
+
+@dataclass(frozen=True, kw_only=True)
+class FlowStage(Optimization):
+    """The flow world model, on the latents of the trained autoencoder."""
+
+    draws: int = 4
+    """Draws of noise and time for each sample; they share its conditioning."""
+    full_share: float = 0.5
+    """Share of a batch with chunks of full length; the others are shorter."""
+    end_share: float = 0.0
+    """Share of draws at t = 1 exactly."""
+    zero_noise: float = 0.5
+    """Share of those with zero noise, where dreams of temperature 0 start."""
+    proprio_weight: float = 1.0
+    """Weight of predicted proprioception."""
+    moving_share: float = 0.4
+    """Share of first frames drawn from the half with the most motion."""
+    feedback: float = 0.25
+    """Share of a batch that starts from the model's own dream."""
+    feedback_rounds: int = 1
+    """Chunks of that dream."""
+    feedback_temperature: float = 1.0
+    """Factor of its noise."""
+
+    def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
+        """The training; the autoencoder is read from the run's folder beside it."""
+        from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+        from rla_gym.trained import TrainedRun
+        from rla_gym.training.flow import FlowTraining
+
+        trained = TrainedRun.read(sizes.out / FOLDERS["autoencoder"])
+        autoencoder = RLAAutoencoder(trained.config(RLAConfig))
+        trained.fill("autoencoder", autoencoder)
+        return FlowTraining(
+            store,
+            autoencoder,
+            configs.flow,
+            self.batch_size,
+            self.seed,
+            sizes.chunk,
+            draws=self.draws,
+            full_share=self.full_share,
+            end_share=self.end_share,
+            zero_noise=self.zero_noise,
+            proprio_weight=self.proprio_weight,
+            feedback=self.feedback,
+            feedback_rounds=self.feedback_rounds,
+            feedback_temperature=self.feedback_temperature,
+            moving_share=self.moving_share,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class ImageDecoderStage(Optimization):
+    """The decoder of tokens to images, for people and for pixel observations."""
+
+    steps: int = 6000
+    batch_size: int = 32
+    foreground_weight: float = 5.0
+    """Weight of pixels that differ from the usual picture."""
+    max_frames: int = 8192
+    """Training frames kept in memory."""
+
+    def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
+        """The training; a ValueError without the data set."""
+        from rla_gym.data.episodes import EpisodeDataset
+        from rla_gym.training.image_decoder import ImageDecoderTraining
+
+        if sizes.data is None:
+            raise ValueError("the image decoder learns from frames: give the data set with --data")
+        with EpisodeDataset(sizes.data) as dataset:
+            return ImageDecoderTraining(
+                store,
+                dataset,
+                configs.image_decoder,
+                self.batch_size,
+                self.seed,
+                foreground_weight=self.foreground_weight,
+                max_frames=self.max_frames,
+            )
+
+
+Stage = AutoencoderStage | FeaturesStage | FlowStage | ImageDecoderStage
+
+FOLDERS = {
+    "autoencoder": "autoencoder",
+    "features": "features",
+    "flow": "flow",
+    "image-decoder": "image_decoder",
+}
+"""Folders of the models in a run's folder, in the order of training."""

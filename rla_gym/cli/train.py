@@ -1,0 +1,179 @@
+"""`rla-gym train`: the autoencoder, the features, the flow, the image decoder, or all in this order."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Annotated
+
+import tyro
+
+from rla_gym.cli.stages import (
+    FOLDERS,
+    LEARNING_RATES,
+    AutoencoderStage,
+    FeaturesStage,
+    FlowStage,
+    ImageDecoderStage,
+    Sizes,
+    Stage,
+)
+from rla_gym.cli.threads import use_threads
+
+
+@dataclass(frozen=True, kw_only=True)
+class RunOptions(Sizes):
+    """What is trained from and to, and for how long."""
+
+    minutes: float | None = None
+    """Save and stop after so long; the same command goes on from there."""
+    extend: bool = False
+    """Go on with a run that was planned for another number of steps."""
+    cpu: bool = False
+    """Stay on the CPU where there is a GPU."""
+    tensorboard: bool = True
+    """Also write TensorBoard logs."""
+    threads: int = 1
+    """Threads of torch; more than the free cores is much slower."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainAutoencoder(AutoencoderStage, RunOptions):
+    """Train the autoencoder of residual latent actions."""
+
+    def run(self) -> None:
+        """Train."""
+        train({"autoencoder": self}, self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFeatures(FeaturesStage, RunOptions):
+    """Train the map from tokens to keypoints that agents see."""
+
+    def run(self) -> None:
+        """Train."""
+        train({"features": self}, self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainFlow(FlowStage, RunOptions):
+    """Train the flow world model; the autoencoder comes first."""
+
+    def run(self) -> None:
+        """Train."""
+        train({"flow": self}, self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainImageDecoder(ImageDecoderStage, RunOptions):
+    """Train the decoder of tokens to images."""
+
+    def run(self) -> None:
+        """Train."""
+        train({"image-decoder": self}, self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainAll(RunOptions):
+    """Train all four in order; what is finished is left alone."""
+
+    autoencoder: AutoencoderStage = field(default_factory=AutoencoderStage)
+    features: FeaturesStage = field(default_factory=FeaturesStage)
+    flow: FlowStage = field(default_factory=FlowStage)
+    image_decoder: ImageDecoderStage = field(default_factory=ImageDecoderStage)
+
+    def run(self) -> None:
+        """Train; stops early, without an error, where `minutes` are over."""
+        self.run_all()
+
+    def run_all(self) -> bool:
+        """Train, and tell whether all of it is finished."""
+        if self.data is None:
+            raise ValueError("the image decoder learns from frames: give the data set with --data")
+        stages = {
+            "autoencoder": self.autoencoder,
+            "features": self.features,
+            "flow": self.flow,
+            "image-decoder": self.image_decoder,
+        }
+        return train(stages, self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Train:
+    """Train a world model's networks on a token store; killed runs go on exactly where they stopped."""
+
+    model: (
+        Annotated[TrainAll, tyro.conf.subcommand("all", prefix_name=False)]
+        | Annotated[TrainAutoencoder, tyro.conf.subcommand("autoencoder", prefix_name=False)]
+        | Annotated[TrainFeatures, tyro.conf.subcommand("features", prefix_name=False)]
+        | Annotated[TrainFlow, tyro.conf.subcommand("flow", prefix_name=False)]
+        | Annotated[TrainImageDecoder, tyro.conf.subcommand("image-decoder", prefix_name=False)]
+    )
+
+    def run(self) -> None:
+        """Train."""
+        self.model.run()
+
+
+def train(stages: Mapping[str, Stage], options: RunOptions) -> bool:
+    """Run trainings one after another within `options.minutes`, and tell whether all are finished.
+
+    Raises:
+        ValueError: settings that differ from those a run was started with, or a data set that is not the tokens'.
+        FloatingPointError: a loss that is not finite.
+    """
+    from rla_gym.data.episodes import EpisodeDataset
+    from rla_gym.data.tokens import TokenStore
+    from rla_gym.models.presets import build_configs
+    from rla_gym.training.loop import LoopConfig, fit
+
+    use_threads(options.threads)
+    if options.data is None:
+        store = TokenStore.open(options.tokens)
+    else:
+        with EpisodeDataset(options.data) as dataset:
+            store = TokenStore.open(options.tokens, dataset)
+    action_size, proprio_size = store.actions.shape[1], store.proprio.shape[1]
+    configs = build_configs(
+        options.preset, store.tokens.shape[2], store.grid, action_size, proprio_size, options.chunk
+    )
+    began = time.monotonic()
+    for name, stage in stages.items():
+        left = None if options.minutes is None else 60 * options.minutes - (time.monotonic() - began)
+        out = options.out / FOLDERS[name]
+        if _finished(name, stage, options):
+            print(f"{name}: finished before, in {out}")
+            continue
+        if left is not None and left <= 0:
+            print(f"{name}: the {options.minutes:g} minutes are over; the same command goes on from here")
+            return False
+        loop = LoopConfig(
+            steps=stage.steps,
+            batch_size=stage.batch_size,
+            lr=LEARNING_RATES[options.preset] if stage.lr is None else stage.lr,
+            warmup=stage.warmup,
+            weight_decay=stage.weight_decay,
+            ema=stage.ema,
+            precision=stage.precision,
+            seed=stage.seed,
+            log_every=stage.log_every,
+            eval_every=stage.eval_every,
+            save_every=stage.save_every,
+            max_seconds=left,
+        )
+        print(f"{name}: {stage.steps} steps, in {out}", flush=True)
+        result = fit(
+            stage.trainable(store, options, configs),
+            loop,
+            out,
+            extend=options.extend,
+            tensorboard=options.tensorboard,
+            cpu=options.cpu,
+        )
+        print(f"{name}: step {result['step']} of {stage.steps}, {result['seconds']:.0f} s in this call, in {out}")
+        if not result["finished"]:
+            print(f"{name}: stopped by {result['stopped']}; the same command goes on from here")
+            return False
+    return True

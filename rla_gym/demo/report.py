@@ -1,0 +1,209 @@
+"""What is printed and kept of a demonstration."""
+
+from __future__ import annotations
+
+import platform
+import resource
+import subprocess
+from collections.abc import Sequence
+from dataclasses import asdict
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from rla_gym.bundle import Bundle
+from rla_gym.demo.config import DemoConfig
+from rla_gym.demo.evaluate import metres_to_target, pooled
+from rla_gym.demo.intervals import PairedDifference, paired_difference, wilson
+
+if TYPE_CHECKING:
+    from rla_gym.demo.run import SeedResult
+
+PACKAGES = ("torch", "numpy", "gymnasium", "stable-baselines3", "mujoco")
+KIB_A_MIB = 1024
+
+
+def as_dict(config: DemoConfig, bundle: Bundle, results: Sequence[SeedResult], seconds: float) -> dict[str, Any]:
+    """JSON-able: configuration, surroundings, summary and every raw episode."""
+    names = bundle.config.object_names
+    return {
+        "config": asdict(config),
+        "checkpoint": {"name": bundle.config.name, "task": bundle.config.task, "metrics": dict(bundle.config.metrics)},
+        "commit": commit(),
+        "versions": versions(),
+        "machine": {"system": platform.platform(), "processor": platform.processor(), "python": platform.python_version()},
+        "seconds": seconds,
+        "memory_mib": memory_mib(),
+        "summary": summary(results),
+        "seeds": [seed_dict(result, names) for result in results],
+    }
+
+
+def seed_dict(result: SeedResult, object_names: Sequence[str]) -> dict[str, Any]:
+    """One seed's results."""
+    demonstrations = result.demonstrations
+    evaluations = {
+        "real_before": result.before,
+        "real_after": result.after,
+        "dream_before": result.dream_before,
+        "dream_after": result.dream_after,
+    }
+    if result.simulator is not None:
+        evaluations["real_after_simulator"] = result.simulator[1]
+    found = {
+        name: evaluation.to_dict() | {"metres_to_target": metres_to_target(evaluation, object_names)}
+        for name, evaluation in evaluations.items()
+    }
+    return {
+        "seed": result.seed,
+        "demonstrations": {
+            "source": "recorded fresh in the simulator, successful episodes of the scripted expert",
+            "count": len(demonstrations),
+            "tried": demonstrations.tried,
+            "noise": demonstrations.noise,
+            "pairs": len(demonstrations.chunks),
+            "seeds": list(demonstrations.seeds),
+        },
+        "cloning": asdict(result.cloned),
+        "training": result.trained.to_dict() | {"selection": "last iterate"},
+        "simulator_training": result.simulator[0].to_dict() if result.simulator else None,
+        "seconds": result.seconds,
+        "difference": asdict(paired_difference(result.before.successes, result.after.successes)),
+        **found,
+    }
+
+
+def summary(results: Sequence[SeedResult]) -> dict[str, Any]:
+    """Rates over all seeds' episodes, and their differences on the same starts."""
+    parts = {
+        "real": ([result.before for result in results], [result.after for result in results]),
+        "dream": ([result.dream_before for result in results], [result.dream_after for result in results]),
+    }
+    compared = [result for result in results if result.simulator is not None]
+    if compared:
+        parts["real_after_simulator"] = (
+            [result.before for result in compared],
+            [result.simulator[1] for result in compared if result.simulator],
+        )
+    found: dict[str, Any] = {}
+    for name, (evaluations_before, evaluations_after) in parts.items():
+        before, after = pooled(evaluations_before), pooled(evaluations_after)
+        found[name] = {
+            "episodes": len(before),
+            "before": float(np.mean(before)),
+            "before_interval": list(wilson(sum(before), len(before))),
+            "after": float(np.mean(after)),
+            "after_interval": list(wilson(sum(after), len(after))),
+            "difference": asdict(paired_difference(before, after)),
+        }
+    return found
+
+
+def table(result: dict[str, Any]) -> str:
+    """The table that the demonstration prints, of what `as_dict` gave."""
+    lines = [
+        f"{'solved episodes':<34}{'cloned':>22}{'after PPO':>22}{'difference':>24}",
+        *(_row(label, found) for label, found in _rows(result)),
+        "",
+        "intervals: 95 %, Wilson for rates, bootstrap over the same starts for differences",
+        f"final distance to the target: {_metres(result)}",
+        f"time: {result['seconds']:.0f} s in all; "
+        + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in _seconds(result).items()),
+        f"memory: {result['memory_mib']['process']:.0f} MiB, and at most {result['memory_mib']['largest_worker']:.0f} "
+        "MiB in the largest worker",
+    ]
+    return "\n".join(lines)
+
+
+def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
+    rows = []
+    if len(result["seeds"]) > 1:
+        for seed in result["seeds"]:
+            before, after = seed["real_before"], seed["real_after"]
+            rows.append(
+                (
+                    f"real simulator, seed {seed['seed']}",
+                    {
+                        "before": before["rate"],
+                        "before_interval": before["interval"],
+                        "after": after["rate"],
+                        "after_interval": after["interval"],
+                        "difference": seed["difference"],
+                    },
+                )
+            )
+    labels = {
+        "real": "real simulator",
+        "dream": "dream, held-out starts",
+        "real_after_simulator": "real, PPO in the simulator",
+    }
+    for name, found in result["summary"].items():
+        rows.append((f"{labels[name]} ({found['episodes']})", found))
+    return rows
+
+
+def _row(label: str, found: dict[str, Any]) -> str:
+    difference = PairedDifference(**found["difference"])
+    cells = [
+        f"{100 * found[part]:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+        for part in ("before", "after")
+        for low, high in [found[f"{part}_interval"]]
+    ]
+    change = f"{100 * difference.difference:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    return f"{label:<34}{cells[0]:>22}{cells[1]:>22}{change:>24}"
+
+
+def _metres(result: dict[str, Any]) -> str:
+    pairs = [(seed["real_before"]["metres_to_target"], seed["real_after"]["metres_to_target"]) for seed in result["seeds"]]
+    if any(value is None for pair in pairs for value in pair):
+        return "not told by this task"
+    before, after = np.mean(pairs, axis=0) * 1000
+    return f"{before:.0f} mm cloned, {after:.0f} mm after PPO (real)"
+
+
+def _seconds(result: dict[str, Any]) -> dict[str, float]:
+    total: dict[str, float] = {}
+    for seed in result["seeds"]:
+        for name, seconds in seed["seconds"].items():
+            total[name] = total.get(name, 0.0) + seconds
+    return total
+
+
+def memory_mib() -> dict[str, float]:
+    """Peak resident memory of this process, and at most that of its largest ended worker.
+
+    Linux counts what a child shared with its parent before it was another program, so the second is a bound.
+    """
+    return {
+        "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_A_MIB,
+        "largest_worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / KIB_A_MIB,
+    }
+
+
+def versions() -> dict[str, str]:
+    """Of the packages that decide about results; those not installed are left out."""
+    found = {}
+    for name in ("rla-gym", *PACKAGES):
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def commit() -> str | None:
+    """The git commit of this source, with "-dirty" where files differ from it; None outside a repository."""
+    try:
+        described = subprocess.run(
+            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", "no-tag"],
+            cwd=Path(__file__).parent,
+            capture_output=True,
+            text=True,
+            check=True,
+            timeout=10,
+        )
+    except (OSError, subprocess.SubprocessError):
+        return None
+    return described.stdout.strip()

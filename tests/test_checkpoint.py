@@ -1,0 +1,205 @@
+"""Checkpoint folders: what is written comes back, and whatever is wrong is said by name."""
+
+from __future__ import annotations
+
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file, save_file
+
+from rla_gym import checkpoint as module
+from rla_gym.bundle import Bundle
+from rla_gym.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
+from rla_gym.data import EpisodeDataset
+from rla_gym.files import read_json, sha256_file, write_json
+
+
+@pytest.fixture
+def copy(checkpoint: Path, tmp_path: Path) -> Path:
+    return Path(shutil.copytree(checkpoint, tmp_path / "copy"))
+
+
+def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
+    config = read_json(folder / "config.json")
+    change(config)
+    write_json(folder / "config.json", config)
+
+
+def rewrite_model(folder: Path, change: Callable[[dict[str, torch.Tensor]], None]) -> None:
+    """Change tensors and make the hash fit, as another exporter might have written them."""
+    path = folder / "model.safetensors"
+    tensors = load_file(path)
+    change(tensors)
+    save_file(tensors, path)
+    files = {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+    edit(folder, lambda config: config["files"].update({"model.safetensors": files}))
+
+
+def test_what_is_saved_comes_back(bundle: Bundle, tmp_path: Path) -> None:
+    again = load_checkpoint(save_checkpoint(tmp_path / "again", bundle))
+    assert again.config == bundle.config
+    for name in ("autoencoder", "flow", "features", "image_decoder"):
+        first, second = (getattr(each, name).state_dict() for each in (bundle, again))
+        assert first.keys() == second.keys() and all(torch.equal(first[key], second[key]) for key in first)
+    for name in ("mean", "std", "proprio_mean", "proprio_std", "pca_mean", "pca_components"):
+        assert torch.equal(getattr(bundle, name), getattr(again, name))
+    for name, tensor in vars(bundle.references).items():
+        assert torch.equal(tensor, getattr(again.references, name))
+    assert again.encoder.hash == bundle.config.encoder_hash
+    assert "RLAWorld-v0" in (tmp_path / "again" / "README.md").read_text()
+    assert not [path for path in tmp_path.iterdir() if path.name.startswith(".")]
+
+
+def test_weights_are_halves_and_loaded_as_float32(checkpoint: Path, bundle: Bundle) -> None:
+    stored = load_file(checkpoint / "model.safetensors")
+    assert stored["flow.flow_out_proj.weight"].dtype == torch.float16
+    assert stored["stats.mean"].dtype == torch.float32 and stored["flow.latent_scale"].dtype == torch.float32
+    assert {value.dtype for value in bundle.flow.state_dict().values()} == {torch.float32}
+    assert not any(parameter.requires_grad for parameter in bundle.flow.parameters())
+
+
+def test_recorded_frames_give_the_recorded_tokens(bundle: Bundle, recorded: EpisodeDataset) -> None:
+    tokens = bundle.encode_frames(recorded.frames(0, 0, 3))
+    expected = bundle.standardize(bundle.references.tokens[:3])
+    assert (tokens - expected).abs().max() < 0.02
+
+
+def test_environments_share_one_loaded_checkpoint(copy: Path) -> None:
+    first = load_checkpoint(copy)
+    assert load_checkpoint(str(copy)) is first
+    assert load_checkpoint(first) is first
+    edit(copy, lambda config: config.update(steps=9))
+    assert load_checkpoint(copy).config.steps == 9
+
+
+def test_a_checkpoint_is_replaced_and_nothing_else(bundle: Bundle, copy: Path, tmp_path: Path) -> None:
+    save_checkpoint(copy, bundle)
+    other = tmp_path / "notes"
+    other.mkdir()
+    (other / "thesis.txt").write_text("years of work")
+    with pytest.raises(FileExistsError, match="another folder"):
+        save_checkpoint(other, bundle)
+    assert (other / "thesis.txt").is_file()
+
+
+def test_a_failed_save_leaves_the_old_one(
+    bundle: Bundle, copy: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = sha256_file(copy / "config.json")
+
+    def full_disk(*_: object) -> None:
+        raise OSError("No space left on device")
+
+    monkeypatch.setattr(module, "write_json", full_disk)
+    with pytest.raises(OSError, match="No space"):
+        save_checkpoint(copy, bundle)
+    assert sha256_file(copy / "config.json") == before
+    assert [path.name for path in copy.parent.iterdir()] == ["copy"]
+
+
+def test_a_missing_tensor_is_named(copy: Path) -> None:
+    rewrite_model(copy, lambda tensors: tensors.pop("flow.flow_out_proj.weight"))
+    with pytest.raises(KeyError, match="flow.flow_out_proj.weight"):
+        load_checkpoint(copy)
+
+
+def test_missing_statistics_are_named(copy: Path) -> None:
+    rewrite_model(copy, lambda tensors: tensors.pop("stats.proprio_std"))
+    with pytest.raises(KeyError, match="stats.proprio_std"):
+        load_checkpoint(copy)
+
+
+def test_a_tensor_of_another_shape_is_named(copy: Path) -> None:
+    rewrite_model(copy, lambda tensors: tensors.update({"features.input.bias": torch.zeros(3)}))
+    with pytest.raises(ValueError, match=r"features.input.bias.*\(3,\)"):
+        load_checkpoint(copy)
+
+
+@pytest.mark.parametrize("name", ["model.safetensors", "references/episodes.safetensors", "encoder.safetensors"])
+def test_damaged_files_are_refused(copy: Path, name: str) -> None:
+    data = bytearray((copy / name).read_bytes())
+    data[-1] ^= 1
+    (copy / name).write_bytes(bytes(data))
+    with pytest.raises(ValueError, match="SHA-256"):
+        load_checkpoint(copy)
+    (copy / name).write_bytes(bytes(data[:-100]))
+    with pytest.raises(ValueError, match="cut off"):
+        load_checkpoint(copy)
+    (copy / name).unlink()
+    with pytest.raises(FileNotFoundError, match=name):
+        load_checkpoint(copy)
+
+
+def test_a_newer_schema_asks_for_an_upgrade(copy: Path) -> None:
+    edit(copy, lambda config: config.update(schema=module.SCHEMA + 1))
+    with pytest.raises(ValueError, match="upgrade rla_gym"):
+        load_checkpoint(copy)
+
+
+def test_unknown_and_missing_entries_are_named(copy: Path) -> None:
+    edit(copy, lambda config: config["flow"].update(colour="red"))
+    with pytest.raises(ValueError, match="flow.colour"):
+        load_checkpoint(copy)
+    edit(copy, lambda config: (config["flow"].pop("colour"), config.pop("grid")))
+    with pytest.raises(ValueError, match="grid"):
+        load_checkpoint(copy)
+
+
+def test_cut_off_json_is_refused(copy: Path) -> None:
+    text = (copy / "config.json").read_text()
+    (copy / "config.json").write_text(text[: len(text) // 2])
+    with pytest.raises(ValueError, match="not valid JSON"):
+        load_checkpoint(copy)
+    (copy / "config.json").write_text(json.dumps({"weights": 3}))
+    with pytest.raises(ValueError, match="schema"):
+        load_checkpoint(copy)
+
+
+@pytest.mark.parametrize("name", ["model.pt", "model.ckpt", "model.pkl"])
+def test_pickles_are_refused(tmp_path: Path, name: str) -> None:
+    (tmp_path / name).write_bytes(b"\x80\x04.")
+    with pytest.raises(ValueError, match="pickle"):
+        load_checkpoint(tmp_path / name)
+
+
+def test_unknown_names_list_what_there_is(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "BUILT_IN", checkpoint.parent)
+    assert find_checkpoint("small") == checkpoint.resolve()
+    for name in ("pusher-cube", "owner/name"):
+        with pytest.raises(FileNotFoundError, match="small.*owner/name@revision"):
+            find_checkpoint(name)
+    with pytest.raises(FileNotFoundError, match="config.json"):
+        find_checkpoint(tmp_path)
+    with pytest.raises(ValueError, match="is a file"):
+        find_checkpoint(checkpoint / "model.safetensors")
+
+
+def test_another_encoder_is_refused(bundle: Bundle) -> None:
+    from rla_gym.models.encoder import load_encoder
+
+    other = load_encoder("vit_tiny_patch16_224", (112, 112), layer=1, weights="random:1")
+    with pytest.raises(ValueError, match="was made with encoder"):
+        bundle.use_encoder(other)
+
+
+def test_actions_survive_scaling(bundle: Bundle) -> None:
+    actions = bundle.references.actions.numpy()
+    assert np.array_equal(bundle.unscale_actions(bundle.scale_actions(actions)), actions)
+
+
+def test_selecting_references(bundle: Bundle) -> None:
+    references = bundle.references
+    assert references.select("all", successful=False).tolist() == list(range(len(references)))
+    assert references.select("all").tolist() == np.flatnonzero(references.successes.numpy()).tolist()
+    train = references.select("train", successful=False)
+    assert (references.parts[train] == 0).all() and len(train)
+    for part in ("validation", "test"):
+        if not (references.parts == ("train", "validation", "test").index(part)).any():
+            with pytest.raises(ValueError, match="choose another part"):
+                references.select(part)
