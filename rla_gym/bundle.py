@@ -214,8 +214,9 @@ class Bundle:
         """Actions (..., A) of the task's bounds to [-1, 1] float32; a bound without width gives 0."""
         low, width = self._bounds()
         safe = np.where(width > NO_WIDTH, width, 1.0)
-        scaled: np.ndarray = np.where(width > NO_WIDTH, 2 * (np.asarray(actions, np.float64) - low) / safe - 1, 0.0).astype(np.float32)
-        return scaled
+        scaled = 2 * (np.asarray(actions, np.float64) - low) / safe - 1
+        chunks: np.ndarray = np.where(width > NO_WIDTH, scaled, 0.0).astype(np.float32)
+        return chunks
 
     def unscale_actions(self, chunks: np.ndarray) -> np.ndarray:
         """Actions (..., A) in [-1, 1] to the task's bounds, float32; undoes `scale_actions`."""

@@ -148,15 +148,11 @@ def _load(folder: Path, modified: int, inode: int) -> Bundle:
     if not isinstance(schema, int):
         raise ValueError(f"{folder / CONFIG} has no schema version: it is no rla_gym checkpoint")
     if schema > SCHEMA:
-        raise ValueError(
-            f"{folder} has schema {schema}, this version of rla_gym reads up to {SCHEMA}: upgrade rla_gym"
-        )
+        raise ValueError(f"{folder} has schema {schema}, this version of rla_gym reads up to {SCHEMA}: upgrade rla_gym")
     files = raw.pop("files")
     config = config_from_dict(raw, folder)
     tensors = _read_tensors(folder / MODEL, files.get(MODEL))
-    references = References.from_tensors(
-        _read_tensors(folder / REFERENCES, files.get(REFERENCES)), folder / REFERENCES
-    )
+    references = References.from_tensors(_read_tensors(folder / REFERENCES, files.get(REFERENCES)), folder / REFERENCES)
     models: dict[str, Any] = {
         "autoencoder": RLAAutoencoder(config.autoencoder),
         "flow": FlowWorldModel(config.flow),

@@ -116,6 +116,27 @@ class Dream:
         self.episodes[rows.cpu().numpy()] += 1
         return self.state()
 
+    def reset_to(self, tokens: Tensor, proprio: Tensor) -> DreamStep:
+        """Begin all episodes at given states instead of recorded frames; references keep their numbers.
+
+        Args:
+            tokens: (B, L, C) standardised float32.
+            proprio: (B, P) in the task's units.
+
+        Raises:
+            ValueError: another shape.
+        """
+        felt = self.bundle.standardize_proprio(torch.as_tensor(proprio, device=self.device))
+        if tokens.shape != self.tokens.shape or felt.shape != self.proprio.shape:
+            raise ValueError(
+                f"tokens {tuple(tokens.shape)} and proprioception {tuple(felt.shape)}: expected "
+                f"{tuple(self.tokens.shape)} and {tuple(self.proprio.shape)}"
+            )
+        self.tokens, self.proprio = tokens.to(self.device, torch.float32), felt
+        self.frame, self.chunks = torch.zeros_like(self.frame), torch.zeros_like(self.chunks)
+        self.episodes += np.uint64(1)
+        return self.state()
+
     def step(self, chunks: np.ndarray | Tensor) -> DreamStep:
         """Let every episode dream one chunk.
 
@@ -167,9 +188,7 @@ class Dream:
         noise: np.ndarray = np.float32(self.temperature) * keyed_normal(keys, self.latent_shape)
         return noise
 
-    def _predict(
-        self, tokens: Tensor, proprio: Tensor, actions: Tensor, noise: Tensor
-    ) -> tuple[Tensor, Tensor]:
+    def _predict(self, tokens: Tensor, proprio: Tensor, actions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """Tokens and proprioception after a chunk: flow from noise to a latent action, which is then decoded."""
         flow = self.bundle.flow
         has_proprio = proprio.shape[1] > 0

@@ -38,9 +38,7 @@ def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
 
 
 @pytest.fixture(scope="session")
-def encoded(
-    recorded: EpisodeDataset, small_encoder: Encoder, tmp_path_factory: pytest.TempPathFactory
-) -> TokenStore:
+def encoded(recorded: EpisodeDataset, small_encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> TokenStore:
     out = tmp_path_factory.mktemp("tokens")
     return encode_dataset(recorded, small_encoder, out, progress=False, pca=CHANNELS)
 

@@ -88,9 +88,7 @@ def test_a_checkpoint_is_replaced_and_nothing_else(bundle: Bundle, copy: Path, t
     assert (other / "thesis.txt").is_file()
 
 
-def test_a_failed_save_leaves_the_old_one(
-    bundle: Bundle, copy: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_failed_save_leaves_the_old_one(bundle: Bundle, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     before = sha256_file(copy / "config.json")
 
     def full_disk(*_: object) -> None:

@@ -69,9 +69,7 @@ def test_temperature_scales_the_noise(bundle: Bundle) -> None:
     chunks = random_chunks(1, 2)
     assert torch.equal(*(run(bundle, seeds, chunks, temperature=0.0)[0] for seeds in ([0, 1], [3, 4])))
     central = run(bundle, [0, 1], chunks, temperature=0.0)[0]
-    distances = [
-        (run(bundle, [0, 1], chunks, temperature=value)[0] - central).abs().mean() for value in (0.1, 1.0)
-    ]
+    distances = [(run(bundle, [0, 1], chunks, temperature=value)[0] - central).abs().mean() for value in (0.1, 1.0)]
     assert 0 < distances[0] < distances[1]
 
 

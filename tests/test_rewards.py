@@ -28,9 +28,7 @@ def begin(bundle: Bundle, config: VideoRewardConfig, episodes: list[int], frame:
 @pytest.mark.parametrize("metric", METRICS)
 @pytest.mark.parametrize("patches", ["all", "moving"])
 @pytest.mark.parametrize(("first", "chunk"), [(0, 1), (0, 4), (3, 4)])
-def test_perfect_tokens_are_at_no_distance(
-    bundle: Bundle, metric: str, patches: str, first: int, chunk: int
-) -> None:
+def test_perfect_tokens_are_at_no_distance(bundle: Bundle, metric: str, patches: str, first: int, chunk: int) -> None:
     config = VideoRewardConfig("corresponding", metric, patches, scale=2.0)
     frames = recorded(bundle, 0)
     reward = begin(bundle, config, [0], first)

@@ -30,7 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run `rla-gym` with `arguments`, by default those of the process.
 
     Returns:
-        Exit status: 0, 2 after an expected error (one line on stderr), 130 after Ctrl-C.
+        Exit status: 0, 1 if the output was closed, 2 after an expected error (one line on stderr), 130 after Ctrl-C.
 
     Raises:
         SystemExit: `--help` (0), or arguments that do not parse (2).
@@ -49,6 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
         from rla_gym.cli.commands import parse
 
         parse(arguments).run()
+    except BrokenPipeError:
+        # Whoever read the output has seen enough; Python must not try to flush the rest at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
     except EXPECTED as error:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
 from rla_gym.cli.encoder import MakeEncoder
@@ -57,27 +58,24 @@ class Encode:
             encoder = self._encoder((int(height), int(width)))
             with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16"):
                 store = encode_dataset(dataset, encoder.to(self.device), self.out, self.batch, pca=self.pca)
-        explained = "" if store.pca is None else f", {100 * store.pca.explained:.1f} % of the variance kept"
-        print(f"{self.out}: {len(store)} frames of {len(store.lengths)} episodes, tokens {store.tokens.shape}{explained}")
+        encoder.save(self.out / "encoder.safetensors")
+        kept = "" if store.pca is None else f", {100 * store.pca.explained:.1f} % of the variance kept"
+        print(f"{self.out}: {len(store)} frames of {len(store.lengths)} episodes, tokens {store.tokens.shape}{kept}")
 
     def _encoder(self, frame_size: tuple[int, int]) -> Encoder:
-        """The encoder, read back from the copy of its file in the store: float16 weights are what is shipped."""
+        """The encoder; one of timm through a file, since the float16 weights of files are what is shipped."""
         from rla_gym.models.encoder import Encoder
 
-        kept = self.out / "encoder.safetensors"
         if self.encoder == "builtin":
-            source = built_in_encoder()
-        elif self.encoder.endswith(".safetensors"):
-            source = Path(self.encoder)
-        else:
+            return Encoder.load(built_in_encoder())
+        if self.encoder.endswith(".safetensors"):
+            return Encoder.load(self.encoder)
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "encoder.safetensors"
             MakeEncoder(
-                out=kept, backbone=self.encoder, frame_size=frame_size, layer=self.layer, weights=self.weights
+                out=path, backbone=self.encoder, frame_size=frame_size, layer=self.layer, weights=self.weights
             ).run()
-            return Encoder.load(kept)
-        encoder = Encoder.load(source)
-        if kept.resolve() != source.resolve():
-            encoder.save(kept)
-        return encoder
+            return Encoder.load(path)
 
 
 def built_in_encoder() -> Path:

@@ -81,7 +81,7 @@ def check_same_tokens(bundle: Any, store: Any) -> None:
 
 
 def fidelity_table(found: dict[str, Any]) -> str:
-    """What `fidelity` measured as a Markdown table: millimetres after the first and the last chunk, on contact handles."""
+    """What `fidelity` measured as a Markdown table: millimetres after the first and the last chunk, where things moved."""
     floors = ", ".join(f"{thing} {error:.1f}" for thing, error in found["probe_floor_mm"].items())
     lines = [
         f"probe's own error on true held-out tokens, mm: {floors}",

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+import tyro
 
 from rla_gym.cli.threads import use_threads
 
@@ -13,7 +15,7 @@ from rla_gym.cli.threads import use_threads
 class Export:
     """Assemble a checkpoint folder: averaged weights, statistics, encoder, reference episodes and cards."""
 
-    run_folder: Path
+    run_folder: Annotated[Path, tyro.conf.arg(name="run")]
     """Folder that `rla-gym train` wrote."""
     tokens: Path
     """Token store that it was trained on."""

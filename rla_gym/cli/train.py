@@ -76,7 +76,7 @@ class TrainImageDecoder(ImageDecoderStage, RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainAll(RunOptions):
-    """Train all four in order; what is finished is left alone."""
+    """Train all four in order; those that are finished stay as they are."""
 
     autoencoder: AutoencoderStage = field(default_factory=AutoencoderStage)
     features: FeaturesStage = field(default_factory=FeaturesStage)
@@ -143,9 +143,6 @@ def train(stages: Mapping[str, Stage], options: RunOptions) -> bool:
     for name, stage in stages.items():
         left = None if options.minutes is None else 60 * options.minutes - (time.monotonic() - began)
         out = options.out / FOLDERS[name]
-        if _finished(name, stage, options):
-            print(f"{name}: finished before, in {out}")
-            continue
         if left is not None and left <= 0:
             print(f"{name}: the {options.minutes:g} minutes are over; the same command goes on from here")
             return False

