@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -12,9 +13,9 @@ from rla_gym.bundle import Bundle
 from rla_gym.dream import Dream
 
 
-def run(bundle: Bundle, seeds: list[int], chunks: np.ndarray, **options: object) -> list[torch.Tensor]:
+def run(bundle: Bundle, seeds: list[int], chunks: np.ndarray, **options: Any) -> list[torch.Tensor]:
     """Tokens (B, L, C) after each of `chunks` (T, B, K, A); row i starts at reference seeds[i] % 3."""
-    dream = Dream(bundle, len(seeds), **options)  # type: ignore[arg-type]
+    dream = Dream(bundle, len(seeds), **options)
     dream.seed(seeds)
     everyone = np.ones(len(seeds), bool)
     dream.reset(everyone, np.array(seeds) % 3, np.zeros(len(seeds), int))

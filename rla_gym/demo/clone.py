@@ -37,7 +37,7 @@ def make_agent(config: DemoConfig, env: Any, demonstrations: Demonstrations, see
 
     `seed` also seeds torch's global generator: SB3 samples actions from it.
     """
-    ppo = require("stable_baselines3", extra="sb3").PPO
+    ppo = require("stable_baselines3", extra="rl").PPO
     observations = demonstrations.observations
     agent = ppo(
         AnchoredPolicy,

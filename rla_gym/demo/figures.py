@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 def draw_learning_curve(path: Path, results: Sequence[SeedResult]) -> None:
     """Write a PNG: dreamed reward and success and distance from the clone over dreamed chunks, real success beside."""
-    figure = require("matplotlib.figure", extra="demo").Figure(figsize=(13, 3.4), layout="constrained")
+    figure = require("matplotlib.figure", extra="plot").Figure(figsize=(13, 3.4), layout="constrained")
     reward, success, divergence, real = figure.subplots(1, 4, width_ratios=(3, 3, 3, 2))
     for axes, name, title in (
         (reward, "reward", "reward a chunk, dreamed"),

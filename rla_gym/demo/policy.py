@@ -13,8 +13,8 @@ from torch.distributions import kl_divergence
 from rla_gym.demo.demonstrations import Demonstrations
 from rla_gym.extras import require
 
-ActorCriticPolicy: Any = require("stable_baselines3.common.policies", extra="sb3").ActorCriticPolicy
-BaseFeaturesExtractor: Any = require("stable_baselines3.common.torch_layers", extra="sb3").BaseFeaturesExtractor
+ActorCriticPolicy: Any = require("stable_baselines3.common.policies", extra="rl").ActorCriticPolicy
+BaseFeaturesExtractor: Any = require("stable_baselines3.common.torch_layers", extra="rl").BaseFeaturesExtractor
 
 SMALLEST_STD = 0.02
 """Observations that hardly vary (keypoints live in [-1, 1]) are not blown up."""

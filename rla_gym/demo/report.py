@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import platform
 import resource
 import subprocess
@@ -33,7 +34,7 @@ def as_dict(config: DemoConfig, bundle: Bundle, results: Sequence[SeedResult], s
         "checkpoint": {"name": bundle.config.name, "task": bundle.config.task, "metrics": dict(bundle.config.metrics)},
         "commit": commit(),
         "versions": versions(),
-        "machine": {"system": platform.platform(), "processor": platform.processor(), "python": platform.python_version()},
+        "machine": {"system": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()},
         "seconds": seconds,
         "memory_mib": memory_mib(),
         "summary": summary(results),
@@ -156,7 +157,7 @@ def _row(label: str, found: dict[str, Any]) -> str:
 
 
 def _metres(result: dict[str, Any]) -> str:
-    pairs = [(seed["real_before"]["metres_to_target"], seed["real_after"]["metres_to_target"]) for seed in result["seeds"]]
+    pairs = [[seed[name]["metres_to_target"] for name in ("real_before", "real_after")] for seed in result["seeds"]]
     if any(value is None for pair in pairs for value in pair):
         return "not told by this task"
     before, after = np.mean(pairs, axis=0) * 1000

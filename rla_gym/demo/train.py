@@ -11,8 +11,8 @@ import numpy as np
 from rla_gym.demo.config import DemoConfig
 from rla_gym.extras import require
 
-BaseCallback: Any = require("stable_baselines3.common.callbacks", extra="sb3").BaseCallback
-VecEnvWrapper: Any = require("stable_baselines3.common.vec_env", extra="sb3").VecEnvWrapper
+BaseCallback: Any = require("stable_baselines3.common.callbacks", extra="rl").BaseCallback
+VecEnvWrapper: Any = require("stable_baselines3.common.vec_env", extra="rl").VecEnvWrapper
 
 
 @dataclass(frozen=True)

@@ -35,7 +35,7 @@ def write_video(path: Path, policy: Predictor, bundle: Bundle, config: DemoConfi
     chosen = bundle.references.select(config.held_out_references)
     generator = np.random.Generator(np.random.Philox(key=stream_seed("dream-evaluation", seed)))
     episodes = generator.permutation(chosen)[: config.videos]
-    imageio = require("imageio.v2", extra="demo")
+    imageio = require("imageio.v2", extra="data")
     task = make_task(bundle.config.task)
     try:
         with atomic_path(path) as temporary:
@@ -53,18 +53,18 @@ def labelled_pictures(
     policy: Predictor, bundle: Bundle, task: Task, config: DemoConfig, episode: int, number: int
 ) -> Iterator[np.ndarray]:
     """Pictures (H', W', 3) uint8 of one episode, dream left and reality right, with text above."""
-    picture = None
+    picture: np.ndarray | None = None
     for chunk, dreamed, real, solved in episode_frames(policy, bundle, task, config, episode):
         titles = (f"dream: episode {number}, chunk {chunk}", "reality: " + ("solved" if solved else "same actions"))
         picture = np.concatenate([titled(dreamed, titles[0]), titled(real, titles[1])], axis=1)
         yield picture
-    for _ in range(HOLD if picture is not None else 0):
-        yield picture
+    if picture is not None:
+        yield from [picture] * HOLD
 
 
 def titled(frame: np.ndarray, title: str) -> np.ndarray:
     """`frame` (H, W, 3) uint8 enlarged, with a margin around it and a line of text above."""
-    image, draw = (require(f"PIL.{name}", extra="demo") for name in ("Image", "ImageDraw"))
+    image, draw = (require(f"PIL.{name}", extra="plot") for name in ("Image", "ImageDraw"))
     height, width = (ENLARGED * size for size in frame.shape[:2])
     page = image.new("RGB", (width + 2 * MARGIN, height + TITLE + MARGIN), "white")
     page.paste(image.fromarray(frame).resize((width, height), image.Resampling.NEAREST), (MARGIN, TITLE))

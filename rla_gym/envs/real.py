@@ -38,8 +38,8 @@ class RLARealEnv(EpisodeEnv):
     ## Starting State
 
     `start="reference"`: the recorded simulator state of a reference's frame, drawn as in `RLAWorld-v0`, so that the
-    same seed starts both at the same place. `start="task"`: the task's own reset, with a seed drawn from (seed, number of
-    the episode).
+    same seed starts both at the same place. `start="task"`: the task's own reset, with a seed drawn from (seed, number
+    of the episode).
 
     ## Episode End
 

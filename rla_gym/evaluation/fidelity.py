@@ -77,18 +77,25 @@ def drift(probe: StateProbe, handles: Handles, found: np.ndarray, thing: str, go
 
 
 def fidelity(
-    bundle: Bundle, probe: StateProbe, store: TokenStore, task: Task, count: int = 500, seed: int = 0, **options: Any
+    bundle: Bundle,
+    probe: StateProbe,
+    store: TokenStore,
+    task: Task,
+    count: int = 500,
+    seed: int = 0,
+    part: str = "test",
+    **options: Any,
 ) -> dict[str, Any]:
-    """Measure ``bundle`` on ``count`` held-out handles of every kind.
+    """Measure ``bundle`` on ``count`` handles of every kind from ``part`` of the episodes; options go to the dream.
 
     Returns:
         JSON-able: the probe's floor, and for each kind of handle the errors of each thing, and drift on still handles.
     """
     names = tuple(store.info["spec"]["object_names"])
-    result: dict[str, Any] = {"probe_floor_mm": probe_floor(probe, store, "test"), "kinds": {}}
+    result: dict[str, Any] = {"probe_floor_mm": probe_floor(probe, store, part), "kinds": {}}
     things = list(pairs_of(probe.names))
     for kind in KINDS:
-        handles = make_handles(store, task, kind, count, bundle.config.chunk, seed=seed)
+        handles = make_handles(store, task, kind, count, bundle.config.chunk, part=part, seed=seed)
         found = dreamed_positions(bundle, probe, store, handles, **options)
         entry = thing_errors(probe, handles, found, names)
         if "target" in things:

@@ -19,8 +19,8 @@ class TabletopTask:
     """A pusher moves one block to a target pose on a table.
 
     The action ``(2,)`` in [−1, 1] moves the pusher's set-point by up to 2 cm along x and y in 0.1 s;
-    proprioception ``(2,)`` is the pusher's position in metres. Subclasses give the scene, the success rule and
-    the starting poses.
+    proprioception ``(2,)`` is the pusher's position in metres. Subclasses give the scene, the success rule
+    and the starting poses.
     """
 
     spec: TaskSpec

@@ -1,8 +1,8 @@
 """Scripted pushing for the tabletop tasks: an expert, smooth random play, and goal-blind skilled pushing.
 
-Goal-blind episodes push skilfully to hidden random targets while another target is shown. Without them a world
-model learns "the block goes to the target", and agents exploit that (Shortcut measured: +9.6 mm of goal-ward motion
-a chunk predicted where the truth was +0.2).
+Goal-blind episodes push skilfully to hidden random targets while another target is shown. Without them a
+world model learns "the block goes to the target", and agents exploit that (Shortcut measured: +9.6 mm of
+goal-ward motion a chunk predicted where the truth was +0.2).
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """The MuJoCo scene that the tabletop tasks share: table, rim, pusher, a planar block and a target mark.
 
-The block moves in the plane (two slides and a hinge with dry friction), so that it stops soon when nothing pushes
-it.
+The block moves in the plane (two slides and a hinge with dry friction), so that it stops soon after
+nothing pushes it.
 """
 
 from __future__ import annotations

@@ -1,0 +1,159 @@
+"""PPO of Stable-Baselines3, trained in dreams and judged in the real simulator.
+
+    python agents/ppo_sb3.py --ckpt push-cube --total-timesteps 200000
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+import tyro
+from stable_baselines3 import PPO
+from stable_baselines3.common.logger import configure
+from stable_baselines3.common.vec_env import VecMonitor
+
+import rla_gym
+
+
+@dataclass
+class Args:
+    ckpt: str = "push-cube"
+    """checkpoint: folder, built-in name or hub id"""
+    out: str = "runs/ppo"
+    """folder for agent.zip, result.json and progress.csv"""
+    seed: int = 0
+    """seed of the dreams, the network and the evaluation"""
+    threads: int = 1
+    """threads of torch; more than the free cores is much slower"""
+    start: str | None = None
+    """agent to begin with, such as the agent.zip of agents/bc.py; none: fresh weights"""
+
+    total_timesteps: int = 200_000
+    """chunks to dream, over all environments"""
+    num_envs: int = 64
+    """dreams side by side"""
+
+    reward: str | None = None
+    """"progress", "goal" or "corresponding"; none: the checkpoint's"""
+    metric: str | None = None
+    """"l1", "l2", "cosine" or "features"; none: the checkpoint's"""
+    max_episode_steps: int | None = None
+    """chunks of a dream; none: the checkpoint's"""
+    p_initial_frame: float = 0.5
+    """share of dreams that start at a recording's first frame, the others anywhere in it"""
+    precision: str = "bf16"
+    """of the world model: "bf16" or "float32\""""
+
+    learning_rate: float = 3e-4
+    """of Adam"""
+    n_steps: int = 16
+    """chunks of each environment in an iteration"""
+    batch_size: int = 256
+    """of a gradient step"""
+    n_epochs: int = 5
+    """passes over an iteration's chunks"""
+    gamma: float = 0.95
+    """discount a chunk"""
+    gae_lambda: float = 0.9
+    """of generalised advantage estimation"""
+    clip_range: float = 0.2
+    """of the probability ratio"""
+    target_kl: float | None = 0.05
+    """ends an iteration's updates early"""
+    log_std_init: float = -1.0
+    """of fresh weights: logarithm of the exploration's standard deviation"""
+    hidden: tuple[int, ...] = (128, 128)
+    """of fresh weights: widths of the hidden layers"""
+
+    episodes: int = 100
+    """real evaluation episodes, before and after"""
+    real_envs: int = 20
+    """real simulators side by side"""
+    workers: int = 2
+    """processes that they run in"""
+
+
+def evaluate(agent: PPO, args: Args) -> tuple[list[bool], list[int]]:
+    """Success and length in chunks of `episodes` in the real simulator, each environment playing equally many.
+
+    (Whichever end first would be too many short ones, and short ones are the solved ones.)
+    """
+    count = min(args.real_envs, args.episodes)
+    env = rla_gym.RLARealVecEnv(args.ckpt, count, workers=args.workers, start="task")
+    env.seed(1_000_000 * (args.seed + 1))
+    observation, quota = env.reset(), -(-args.episodes // count)
+    successes: list[list[bool]] = [[] for _ in range(count)]
+    lengths: list[list[int]] = [[] for _ in range(count)]
+    running = np.zeros(count, np.int64)
+    while min(map(len, successes)) < quota:
+        actions, _ = agent.predict(observation, deterministic=True)
+        observation, _, dones, infos = env.step(actions)
+        running += 1
+        for i in np.flatnonzero(dones):
+            if len(successes[i]) == quota:
+                continue
+            successes[i].append(infos[i]["success"])
+            lengths[i].append(int(running[i]))
+            running[i] = 0
+    env.close()
+    played = [pair for i in range(count) for pair in zip(successes[i], lengths[i], strict=True)]
+    return [success for success, _ in played], [length for _, length in played]
+
+
+def main(args: Args) -> dict[str, float]:
+    torch.set_num_threads(args.threads)
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+
+    # Environment: one batch of dreams; VecMonitor adds episode returns to the log.
+    env = VecMonitor(
+        rla_gym.RLAWorldVecEnv(
+            args.ckpt,
+            args.num_envs,
+            reward=args.reward,
+            metric=args.metric,
+            max_episode_steps=args.max_episode_steps,
+            p_initial_frame=args.p_initial_frame,
+            precision=args.precision,
+        ),
+        info_keywords=("success", "goal_distance"),
+    )
+
+    # Agent.
+    settings = {
+        "learning_rate": args.learning_rate,
+        "n_steps": args.n_steps,
+        "batch_size": min(args.batch_size, args.n_steps * args.num_envs),
+        "n_epochs": args.n_epochs,
+        "gamma": args.gamma,
+        "gae_lambda": args.gae_lambda,
+        "clip_range": args.clip_range,
+        "target_kl": args.target_kl,
+        "seed": args.seed,
+    }
+    if args.start is None:
+        network = {"net_arch": {"pi": list(args.hidden), "vf": list(args.hidden)}, "log_std_init": args.log_std_init}
+        agent = PPO("MlpPolicy", env, policy_kwargs=network, device="cpu", **settings)
+    else:
+        agent = PPO.load(args.start, env=env, device="cpu", **settings)
+    agent.set_logger(configure(str(out), ["stdout", "csv"]))
+
+    # Judgement: what the dream taught is worth what it does in the real simulator.
+    before, _ = evaluate(agent, args)
+    agent.learn(args.total_timesteps, log_interval=1)
+    after, lengths = evaluate(agent, args)
+    result = {"real_before": float(np.mean(before)), "real_after": float(np.mean(after)), "episodes": len(after)}
+    print(f"real simulator: {100 * result['real_before']:.1f} % before, {100 * result['real_after']:.1f} % after")
+    agent.save(out / "agent.zip")
+    raw = {"args": asdict(args), **result, "before": before, "after": after, "lengths": lengths}
+    (out / "result.json").write_text(json.dumps(raw, indent=2) + "\n")
+    env.close()
+    return result
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))

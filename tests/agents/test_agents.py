@@ -1,0 +1,86 @@
+"""Each agent script runs on a small checkpoint, writes what it says, and its agent loads and acts."""
+
+from __future__ import annotations
+
+import importlib.util
+import json
+import sys
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+from stable_baselines3 import PPO, SAC
+
+from rla_gym.bundle import Bundle
+
+AGENTS = Path(__file__).parents[2] / "agents"
+
+
+def load(name: str) -> ModuleType:
+    spec = importlib.util.spec_from_file_location(f"agents_{name}", AGENTS / f"{name}.py")
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module  # dataclasses look their module up
+    spec.loader.exec_module(module)
+    return module
+
+
+JUDGING = {"episodes": 3, "workers": 0}
+
+
+def run(name: str, checkpoint: Path, out: Path, **options: Any) -> dict[str, Any]:
+    module = load(name)
+    module.main(module.Args(ckpt=str(checkpoint), out=str(out), **JUDGING, **options))
+    result: dict[str, Any] = json.loads((out / "result.json").read_text())
+    assert len(result["lengths"]) >= 3 and all(1 <= length <= 12 for length in result["lengths"])
+    return result
+
+
+def test_bc_learns_the_demonstrations_and_ppo_goes_on_from_it(
+    checkpoint: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    result = run("bc", checkpoint, tmp_path / "bc", num_envs=2, epochs=60, held_out=0.34)
+    module = load("bc")
+    pairs = module.load_pairs(module.Args(ckpt=str(checkpoint)), bundle)
+    assert result["demonstrations"] == len(pairs)
+    seen, done = (torch.cat(parts).numpy() for parts in zip(*pairs, strict=True))
+    agent = PPO.load(tmp_path / "bc" / "agent.zip", device="cpu")
+    actions, _ = agent.predict(seen, deterministic=True)
+    # The saved agent takes plain observations: standardisation went into its first layer.
+    assert np.square(actions - done).mean() < 0.7 * np.square(done - done.mean(0)).mean()
+
+    start = str(tmp_path / "bc" / "agent.zip")
+    settings = {"num_envs": 4, "total_timesteps": 32, "n_steps": 8, "n_epochs": 1, "real_envs": 2}
+    run("ppo_sb3", checkpoint, tmp_path / "ppo", start=start, **settings)
+    trained = PPO.load(tmp_path / "ppo" / "agent.zip", device="cpu")
+    moved = np.abs(trained.predict(seen, deterministic=True)[0] - actions).max()
+    assert 0 < moved < 0.5
+
+
+def test_bc_takes_a_dataset(checkpoint: Path, recorded: Any, tmp_path: Path) -> None:
+    folder = str(Path(recorded.path).parent)
+    result = run("bc", checkpoint, tmp_path, dataset=folder, num_envs=2, epochs=2, demonstrations=3)
+    assert result["demonstrations"] == 3
+
+
+def test_sac(checkpoint: Path, tmp_path: Path) -> None:
+    settings = {"num_envs": 4, "total_timesteps": 48, "learning_starts": 16, "gradient_steps": 1, "real_envs": 2}
+    result = run("sac_sb3", checkpoint, tmp_path, **settings)
+    assert len(result["before"]) == len(result["after"])
+    agent = SAC.load(tmp_path / "agent.zip", device="cpu")
+    assert agent.predict(np.zeros(agent.observation_space.shape, np.float32))[0].shape == (8,)
+
+
+@pytest.mark.parametrize("name", ["bc", "ppo_sb3", "sac_sb3"])
+def test_every_argument_is_explained(name: str) -> None:
+    import dataclasses
+    import inspect
+
+    arguments = load(name).Args
+    source = inspect.getsource(arguments).splitlines()
+    for field in dataclasses.fields(arguments):
+        line = next(i for i, text in enumerate(source) if text.startswith(f"    {field.name}: "))
+        assert source[line + 1].strip().startswith('"""'), f"{name}: {field.name} has no docstring"
