@@ -1,7 +1,7 @@
 """Behaviour cloning of demonstrations, judged in the real simulator. Saves an SB3 agent that PPO can go on with.
 
-    python agents/bc.py --ckpt push-cube --dataset data/push-cube --demonstrations 100
-    python agents/ppo_sb3.py --ckpt push-cube --start runs/bc/agent.zip
+python agents/bc.py --ckpt push-cube --dataset data/push-cube --demonstrations 100
+python agents/ppo_sb3.py --ckpt push-cube --start runs/bc/agent.zip
 """
 
 from __future__ import annotations

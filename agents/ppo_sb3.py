@@ -1,6 +1,6 @@
 """PPO of Stable-Baselines3, trained in dreams and judged in the real simulator.
 
-    python agents/ppo_sb3.py --ckpt push-cube --total-timesteps 200000
+python agents/ppo_sb3.py --ckpt push-cube --total-timesteps 200000
 """
 
 from __future__ import annotations

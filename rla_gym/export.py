@@ -179,7 +179,10 @@ def _check_parts(trained: dict[str, TrainedRun], models: dict[str, Any], store: 
                 f"store {store.path} is of {store.info['dataset'][:12]} with {store.info['encoder']}"
             )
     wanted, present = trained["flow"].trainable["autoencoder"]["weights"], weights_hash(models["autoencoder"])
-    if wanted != present:
+    description = trained["autoencoder"].trainable
+    # With its encoder frozen an autoencoder goes on with the same latents, and only decodes them better.
+    continued = description["freeze_encoder"] and description["start"] == wanted
+    if wanted != present and not continued:
         raise ValueError(
             f"the flow in {trained['flow'].folder} was trained on an autoencoder with weights {wanted[:12]}, the one "
             f"in {trained['autoencoder'].folder} has {present[:12]}: train the flow again"

@@ -38,14 +38,18 @@ class Calibration:
 
 def distances(features: KeypointFeatures) -> dict[str, Distance]:
     """Every goal distance of `rla_gym.rewards`, by the name of its threshold."""
-    found: dict[str, Distance] = {
-        "features": lambda tokens, goal, weights: (features(tokens) - features(goal)).norm(dim=-1)
-    }
-    for metric in ("l1", "l2", "cosine"):
-        found[metric] = lambda tokens, goal, weights, metric=metric: token_distance(tokens, goal, metric)
-        found[f"{metric}/moving"] = lambda tokens, goal, weights, metric=metric: token_distance(
-            tokens, goal, metric, weights.expand(len(tokens), -1)
+
+    def in_features(tokens: Tensor, goal: Tensor, weights: Tensor) -> Tensor:
+        return (features(tokens) - features(goal)).norm(dim=-1)
+
+    def of_tokens(metric: str, moving: bool) -> Distance:
+        return lambda tokens, goal, weights: token_distance(
+            tokens, goal, metric, weights.expand(len(tokens), -1) if moving else None
         )
+
+    found: dict[str, Distance] = {"features": in_features}
+    for metric in ("l1", "l2", "cosine"):
+        found[metric], found[f"{metric}/moving"] = of_tokens(metric, False), of_tokens(metric, True)
     return found
 
 

@@ -46,6 +46,10 @@ def parse(arguments: Sequence[str]) -> Command:
         operator.or_, (Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items())
     )
     command: Command = tyro.cli(
-        tyro.conf.OmitSubcommandPrefixes[choices], args=list(arguments), prog="rla-gym", description=DESCRIPTION
+        choices,
+        args=list(arguments),
+        prog="rla-gym",
+        description=DESCRIPTION,
+        config=(tyro.conf.OmitSubcommandPrefixes,),
     )
     return command

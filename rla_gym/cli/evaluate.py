@@ -51,7 +51,7 @@ class Evaluate:
         probe = train_probe(store, ProbeConfig(steps=self.probe_steps, seed=self.seed))
         task = make_task(bundle.config.task)
         try:
-            options = {"steps": self.steps, "temperature": self.temperature}
+            options: dict[str, Any] = {"steps": self.steps, "temperature": self.temperature}
             found = fidelity(bundle, probe, store, task, self.count, self.seed, **options)
         finally:
             task.close()
@@ -81,7 +81,7 @@ def check_same_tokens(bundle: Any, store: Any) -> None:
 
 
 def fidelity_table(found: dict[str, Any]) -> str:
-    """What `fidelity` measured as a Markdown table: millimetres after the first and the last chunk, where things moved."""
+    """What `fidelity` measured as a Markdown table: millimetres after the first and the last chunk."""
     floors = ", ".join(f"{thing} {error:.1f}" for thing, error in found["probe_floor_mm"].items())
     lines = [
         f"probe's own error on true held-out tokens, mm: {floors}",

@@ -91,7 +91,7 @@ class TrainAll(RunOptions):
         """Train, and tell whether all of it is finished."""
         if self.data is None:
             raise ValueError("the image decoder learns from frames: give the data set with --data")
-        stages = {
+        stages: dict[str, Stage] = {
             "autoencoder": self.autoencoder,
             "features": self.features,
             "flow": self.flow,

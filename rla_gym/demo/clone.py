@@ -86,9 +86,7 @@ def clone(policy: Any, demonstrations: Demonstrations, config: DemoConfig, seed:
     inputs, targets = seen[~test], done[~test]
     scale = policy.features_extractor.std
     parameters = [*policy.mlp_extractor.policy_net.parameters(), *policy.action_net.parameters()]
-    optimizer = torch.optim.AdamW(
-        parameters, lr=config.clone_learning_rate, weight_decay=config.clone_weight_decay
-    )
+    optimizer = torch.optim.AdamW(parameters, lr=config.clone_learning_rate, weight_decay=config.clone_weight_decay)
     best = CloneResult(0, 0, float("inf"), float("inf"), _error(targets.mean(0), done[test]))
     kept: dict[str, Any] = copy.deepcopy(policy.state_dict())
     for epoch in range(1, config.clone_epochs + 1):

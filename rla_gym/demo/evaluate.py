@@ -97,9 +97,7 @@ def run_episodes(policy: Predictor, env: Any, episodes: int, seed: int) -> Evalu
     return Evaluation(tuple(result for results in played for result in results), seed)
 
 
-def _result(
-    index: int, number: int, info: dict[str, Any], lengths: np.ndarray, rewards: np.ndarray
-) -> EpisodeResult:
+def _result(index: int, number: int, info: dict[str, Any], lengths: np.ndarray, rewards: np.ndarray) -> EpisodeResult:
     distance, objects = info.get("goal_distance"), info.get("objects")
     return EpisodeResult(
         environment=index,

@@ -67,6 +67,8 @@ def drift(probe: StateProbe, handles: Handles, found: np.ndarray, thing: str, go
     target = found[:, 0, goals]
     distance = np.linalg.norm(found[..., columns] - target[:, None], axis=2) * MILLIMETRES
     chunks = handles.chunks.shape[1]
+    if not still.any():
+        return {"handles": 0, "goalward_mm_per_chunk": 0.0, "motion_mm_per_chunk": 0.0}
     change = (distance[still, 0] - distance[still, -1]) / chunks
     moved = np.linalg.norm(found[still, -1][:, columns] - found[still, 0][:, columns], axis=1) * MILLIMETRES / chunks
     return {

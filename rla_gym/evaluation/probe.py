@@ -65,8 +65,9 @@ def probe_targets(store: TokenStore) -> tuple[tuple[str, ...], np.ndarray]:
     return (*(names[i] for i in positions), *felt), values.astype(np.float32)
 
 
-def train_probe(store: TokenStore, config: ProbeConfig = ProbeConfig()) -> StateProbe:  # noqa: B008
+def train_probe(store: TokenStore, config: ProbeConfig | None = None) -> StateProbe:
     """Train a probe on the training episodes of ``store``; takes a minute or two on one core."""
+    config = config or ProbeConfig()
     names, values = probe_targets(store)
     rows = _rows(store, "train")
     probe = StateProbe(names, store.tokens.shape[2], store.grid, config)

@@ -10,6 +10,7 @@ import hashlib
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 import torch
 from torch import Tensor, nn
@@ -51,7 +52,7 @@ class Encoder(nn.Module):
     def __init__(self, config: EncoderConfig):
         super().__init__()
         self.config = config
-        self.backbone = _build_backbone(config)
+        self.backbone: Any = _build_backbone(config)
         self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
@@ -145,7 +146,8 @@ class Encoder(nn.Module):
         try:
             with safe_open(str(path), framework="pt") as file:
                 metadata = file.metadata() or {}
-                tensors = {key: file.get_tensor(key).float() for key in file.keys()}  # noqa: SIM118
+                names = file.keys()
+                tensors = {name: file.get_tensor(name).float() for name in names}
         except SafetensorError as error:
             raise ValueError(f"{path} is no whole safetensors file ({error}); copy or write it again") from error
         if "config" not in metadata:
@@ -180,7 +182,7 @@ def load_encoder(backbone: str, frame_size: tuple[int, int], layer: int | None =
     return encoder
 
 
-def _build_backbone(config: EncoderConfig) -> nn.Module:
+def _build_backbone(config: EncoderConfig) -> Any:
     timm = require("timm", extra="encoders")
     if config.backbone not in timm.list_models():
         near = timm.list_models(f"*{config.backbone.split('_')[0]}*dino*") or timm.list_models("vit*dino*")
@@ -200,7 +202,7 @@ def _build_backbone(config: EncoderConfig) -> nn.Module:
     return backbone
 
 
-def _load_matching(backbone: nn.Module, weights: dict[str, Tensor], name: str) -> None:
+def _load_matching(backbone: Any, weights: dict[str, Tensor], name: str) -> None:
     """Load ``weights`` into ``backbone``; blocks past its depth are left out, position tables are resampled."""
     layers = require("timm.layers", extra="encoders")
     wanted = backbone.state_dict()

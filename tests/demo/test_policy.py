@@ -59,9 +59,9 @@ def test_kl_is_that_of_gaussians(bundle: Bundle, demonstrations: Demonstrations)
         policy.action_net.bias += 0.3
         policy.log_std += 0.2
         after, std_after = policy.mean_chunk(seen), policy.log_std.exp()
-    by_hand = (
-        (std_before / std_after).log() + (std_after**2 + (after - before) ** 2) / (2 * std_before**2) - 0.5
-    ).sum(1)
+    by_hand = ((std_before / std_after).log() + (std_after**2 + (after - before) ** 2) / (2 * std_before**2) - 0.5).sum(
+        1
+    )
     torch.testing.assert_close(policy.kl_to_anchor(seen), by_hand)
     torch.testing.assert_close(policy.penalty(seen), 0.5 * by_hand)
     values, _, stand_in = policy.evaluate_actions(seen, after)
@@ -132,6 +132,7 @@ def test_an_anchored_agent_comes_back_from_its_file(
     agent.save(tmp_path / "agent.zip")
     loaded = PPO.load(tmp_path / "agent.zip", device="cpu")
     seen = demonstrations.observations[:8]
-    np.testing.assert_array_equal(agent.predict(seen, deterministic=True)[0], loaded.predict(seen, deterministic=True)[0])
+    one, other = (each.predict(seen, deterministic=True)[0] for each in (agent, loaded))
+    np.testing.assert_array_equal(one, other)
     assert set(loaded.policy.state_dict()) == set(agent.policy.state_dict())
     assert torch.all(loaded.policy.penalty(torch.from_numpy(seen)) == 0)

@@ -26,9 +26,7 @@ class TabletopTask:
     spec: TaskSpec
     demonstrators: tuple[str, ...] = ("expert", "play", "goal-blind")
 
-    def __init__(
-        self, name: str, xml: str, frame_size: tuple[int, int], max_steps: int, objects: tuple[str, ...]
-    ):
+    def __init__(self, name: str, xml: str, frame_size: tuple[int, int], max_steps: int, objects: tuple[str, ...]):
         mujoco = load_mujoco()
         self._mujoco = mujoco
         self.spec = TaskSpec(
@@ -137,9 +135,7 @@ class TabletopTask:
             self._camera.close()
             self._camera = None
 
-    def free_pusher_position(
-        self, rng: np.random.Generator, block: np.ndarray, clearance: float
-    ) -> np.ndarray:
+    def free_pusher_position(self, rng: np.random.Generator, block: np.ndarray, clearance: float) -> np.ndarray:
         """Draw a pusher position at least ``clearance`` metres from the block's centre."""
         while True:
             position = rng.uniform(-TABLE_HALF, TABLE_HALF, 2)

@@ -18,8 +18,7 @@ _BLOCK = (
     'rgba="0.85 0.35 0.15 1" friction="0.3"/>'
 )
 _TARGET = (
-    '<geom name="target" type="cylinder" size="0.038 0.0005" rgba="0.10 0.60 0.25 1" '
-    'contype="0" conaffinity="0"/>'
+    '<geom name="target" type="cylinder" size="0.038 0.0005" rgba="0.10 0.60 0.25 1" contype="0" conaffinity="0"/>'
 )
 
 

@@ -1,0 +1,97 @@
+"""Expected errors are one line on stderr and exit status 2; help and versions need nothing but the command line."""
+
+from __future__ import annotations
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from rla_gym.cli import main, one_line
+from rla_gym.cli.commands import COMMANDS
+from rla_gym.cli.threads import use_threads
+
+
+@pytest.mark.parametrize(
+    ("arguments", "told"),
+    [
+        (["collect", "--task", "push-cubes", "--out", "OUT"], "no task is called 'push-cubes'; known tasks: push-cube"),
+        (["collect", "--task", "push-cube", "--play", "1.5", "--out", "OUT"], "are shares"),
+        (["encode", "--data", "OUT", "--out", "OUT"], "no episodes at"),
+        (["encoder", "--backbone", "vit_tiny_of_nobody", "--out", "OUT/e.safetensors"], "timm has no model"),
+        (["encoder", "--weights", "OUT/none.safetensors", "--out", "OUT/e.safetensors"], "no weights at"),
+        (["train", "flow", "--tokens", "OUT", "--out", "OUT"], "no finished token store"),
+        (["train", "all", "--tokens", "OUT", "--out", "OUT"], "--data"),
+        (["train", "flow", "--tokens", "OUT", "--out", "OUT", "--threads", "0"], "threads=0"),
+        (["export", "--run", "OUT", "--tokens", "OUT", "--data", "OUT", "--out", "OUT/c"], "no episodes at"),
+        (["inspect", "no-such-checkpoint"], "the built-in ones are"),
+        (["eval", "--ckpt", "no-such-checkpoint", "--tokens", "OUT"], "the built-in ones are"),
+        (["demo", "--episodes", "0"], "episodes=0"),
+        (["build", "push-sphere"], "there are push-cube"),
+    ],
+    ids=lambda value: " ".join(value) if isinstance(value, list) else "",
+)
+def test_one_line_that_says_what_to_do(
+    arguments: list[str], told: str, tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    assert main([argument.replace("OUT", str(tmp_path)) for argument in arguments]) == 2
+    error = capfd.readouterr().err
+    assert error.startswith("error: ")
+    assert told in error
+    assert error.count("\n") == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["fly"], ["collect"], ["train", "everything"], ["inspect", "x", "--no"]])
+def test_arguments_that_do_not_parse(arguments: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main(arguments)
+    assert stopped.value.code == 2
+
+
+@pytest.mark.parametrize("command", [*([name] for name in COMMANDS), ["train", "all"], ["train", "flow"], []])
+def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stopped:
+        main([*command, "--help"])
+    assert stopped.value.code == 0
+    assert "usage: rla-gym" in capsys.readouterr().out
+
+
+def test_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out.startswith("rla-gym ")
+
+
+def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(*_: object) -> None:
+        raise ZeroDivisionError
+
+    monkeypatch.setattr("rla_gym.data.collect.collect", broken)
+    with pytest.raises(ZeroDivisionError):
+        main(["collect", "--task", "push-cube", "--out", "nowhere"])
+
+
+def test_one_line_joins_lines_and_drops_the_quotes_of_key_errors() -> None:
+    assert one_line(ValueError("one\n   two")) == "one two"
+    assert one_line(KeyError("the tensor 'a' is missing")) == "the tensor 'a' is missing"
+
+
+def test_help_imports_neither_torch_nor_mujoco() -> None:
+    code = (
+        "import sys; from rla_gym.cli.commands import parse\n"
+        "parse(['collect', '--task', 'push-cube', '--out', 'x'])\n"
+        "sys.exit(', '.join({'torch', 'mujoco', 'timm', 'stable_baselines3'} & set(sys.modules)))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr.strip()) == (0, "")
+
+
+def test_threads() -> None:
+    import torch
+
+    before = torch.get_num_threads()
+    try:
+        use_threads(2)
+        assert torch.get_num_threads() == 2
+    finally:
+        torch.set_num_threads(before)

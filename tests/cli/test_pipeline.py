@@ -1,0 +1,101 @@
+"""The commands in a row make a checkpoint that environments load; a second call goes on instead of starting over."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import gymnasium as gym
+import numpy as np
+import pytest
+
+import rla_gym  # noqa: F401
+from rla_gym.checkpoint import load_checkpoint
+from rla_gym.cli import main
+from tests.cli.conftest import EPISODES, Made
+
+
+def test_collect_writes_what_was_asked_for(made: Made) -> None:
+    card = json.loads((Path(made.data) / "card.json").read_text())
+    assert card["episodes"] == EPISODES
+    assert card["settings"]["noise"] == 0.1
+
+
+def test_encode_keeps_the_encoder_that_made_the_tokens(made: Made) -> None:
+    from rla_gym.data import TokenStore
+    from rla_gym.models.encoder import Encoder
+
+    store = TokenStore.open(made.tokens)
+    assert Encoder.load(Path(made.tokens) / "encoder.safetensors").hash == store.info["encoder"]["hash"]
+    assert store.tokens.shape[2] == 12
+
+
+def test_encode_again_opens_the_finished_store(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    before = (Path(made.tokens) / "tokens.npy").stat().st_mtime_ns
+    assert main(made.encode()) == 0
+    assert (Path(made.tokens) / "tokens.npy").stat().st_mtime_ns == before
+    assert f"of {EPISODES} episodes" in capsys.readouterr().out
+
+
+def test_encode_into_a_store_of_another_encoder_leaves_it_alone(
+    made: Made, capsys: pytest.CaptureFixture[str]
+) -> None:
+    kept = (Path(made.tokens) / "encoder.safetensors").read_bytes()
+    other = ["--encoder", "vit_tiny_patch16_224", "--layer", "1", "--weights", "random:1", "--pca", "12"]
+    assert main(["encode", "--data", made.data, *other, "--out", made.tokens]) == 2
+    assert "encoder hash" in capsys.readouterr().err
+    assert (Path(made.tokens) / "encoder.safetensors").read_bytes() == kept
+
+
+def test_train_again_is_finished_at_once(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(made.train()) == 0
+    out = capsys.readouterr().out
+    for stage in ("autoencoder", "features", "flow", "image-decoder"):
+        assert f"{stage}: step 2 of 2" in out
+
+
+def test_train_refuses_other_settings(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(made.train(steps=3)) == 2
+    assert "loop.steps: 2 -> 3" in capsys.readouterr().err
+
+
+def test_train_stops_when_the_time_is_over(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["train", "features", "--tokens", made.tokens, "--out", str(tmp_path), "--steps", "50",
+                 "--batch-size", "2", "--no-tensorboard", "--minutes", "1e-9"]  # fmt: skip
+    assert main(arguments) == 0
+    assert "stopped by max_seconds; the same command goes on" in capsys.readouterr().out
+    assert json.loads((tmp_path / "features" / "latest.json").read_text())["step"] == 1
+
+
+def test_the_checkpoint_dreams_and_runs_for_real(made: Made) -> None:
+    dream, real = (gym.make(name, ckpt=made.checkpoint) for name in ("RLAWorld-v0", "RLAReal-v0"))
+    for env in (dream, real):
+        env.reset(seed=0)
+        observation, reward, *_ = env.step(np.zeros(env.action_space.shape, np.float32))
+        assert env.observation_space.contains(observation)
+        assert np.isfinite(reward)
+        env.close()
+
+
+def test_export_keeps_cards(made: Made) -> None:
+    config = load_checkpoint(made.checkpoint).config
+    assert config.name == "small"
+    assert config.data_card["episodes"] == EPISODES
+    assert config.training_card["flow"]["steps_done"] == 2
+    assert set(config.metrics) == {"autoencoder", "features", "flow", "image_decoder"}
+
+
+def test_export_refuses_a_flow_of_another_autoencoder(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    run = tmp_path / "run"
+    run.mkdir()
+    for name in ("features", "flow"):
+        (run / name).symlink_to(Path(made.run) / name)
+    arguments = ["train", "autoencoder", "--tokens", made.tokens, "--out", str(run), "--steps", "1", "--seed", "1",
+                 "--batch-size", "2", "--no-tensorboard"]  # fmt: skip
+    assert main(arguments) == 0
+    exported = [*made.export()[:2], str(run), *made.export()[3:-1], str(tmp_path / "checkpoint")]
+    assert main(exported) == 2
+    assert "train the flow again" in capsys.readouterr().err
+    assert not (tmp_path / "checkpoint").exists()

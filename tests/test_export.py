@@ -1,0 +1,79 @@
+"""Choosing reference episodes, reading runs back, and what the training card says."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from rla_gym.data import TokenStore
+from rla_gym.export import choose_references, commit, versions
+from rla_gym.models.autoencoder import RLAConfig
+from rla_gym.trained import TrainedRun, config_of
+
+
+@pytest.fixture
+def many(encoded: TokenStore) -> TokenStore:
+    """A store's index with 400 episodes: half experts, two thirds of all successful."""
+    episodes = np.arange(400)
+    return replace(
+        encoded,
+        seeds=episodes * 7919,
+        successes=episodes % 3 > 0,
+        sources=tuple("expert" if episode % 2 else "play" for episode in episodes),
+        starts=episodes * 10,
+        lengths=np.full(400, 10),
+    )
+
+
+def test_references_are_successful_experts_of_the_parts_asked_for(many: TokenStore) -> None:
+    chosen = choose_references(many, 30, 3)
+    assert len(set(chosen)) == 36
+    assert (np.diff(chosen) > 0).all()
+    assert many.successes[chosen].all()
+    assert {many.sources[episode] for episode in chosen} == {"expert"}
+    counts = [np.isin(chosen, many.split(part)).sum() for part in ("train", "validation", "test")]
+    assert counts == [30, 3, 3]
+
+
+def test_references_depend_on_the_seed_alone(many: TokenStore) -> None:
+    assert (choose_references(many, 30, 3, seed=1) == choose_references(many, 30, 3, seed=1)).all()
+    assert not np.array_equal(choose_references(many, 30, 3, seed=1), choose_references(many, 30, 3, seed=2))
+
+
+def test_references_of_other_demonstrators(many: TokenStore) -> None:
+    chosen = choose_references(many, 1000, 0, sources=("play", "expert"))
+    assert {many.sources[episode] for episode in chosen} == {"expert", "play"}
+    assert len(chosen) == many.successes[many.split("train")].sum()
+
+
+def test_no_reference_is_an_error_that_counts(many: TokenStore) -> None:
+    with pytest.raises(ValueError, match="no successful training episode of nobody"):
+        choose_references(many, 30, 3, sources=("nobody",))
+
+
+def test_run_that_never_saved(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError, match="rla-gym train"):
+        TrainedRun.read(tmp_path)
+
+
+def test_config_of_gives_back_tuples() -> None:
+    @dataclass(frozen=True)
+    class Sizes:
+        grid: tuple[int, int]
+        width: int
+
+    assert config_of(Sizes, {"grid": [8, 8], "width": 3}, Path("run")) == Sizes((8, 8), 3)
+
+
+def test_config_of_another_model_names_the_fields() -> None:
+    with pytest.raises(ValueError, match=r"not of a RLAConfig.*'keypoints'"):
+        config_of(RLAConfig, {"keypoints": 16}, Path("run"))
+
+
+def test_provenance() -> None:
+    found = commit()
+    assert found is None or len(found.removesuffix("+")) == 40
+    assert {"python", "torch", "numpy"} <= set(versions())
