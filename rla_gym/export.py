@@ -30,11 +30,14 @@ from rla_gym.training.batches import proprio_statistics, weights_hash
 
 MODELS: dict[str, tuple[Any, Any]] = {
     "autoencoder": (RLAConfig, RLAAutoencoder),
+    "decoder": (RLAConfig, RLAAutoencoder),
     "features": (FeaturesConfig, KeypointFeatures),
     "flow": (FlowConfig, FlowWorldModel),
     "image_decoder": (ImageDecoderConfig, ImageDecoder),
 }
-OPTIONAL = ("image_decoder",)
+MODULES = {"decoder": "autoencoder"}
+"""Names of the trained modules where they are not those of the runs."""
+OPTIONAL = ("decoder", "image_decoder")
 PACKAGES = ("rla_gym", "torch", "numpy", "timm", "accelerate", "mujoco")
 
 
@@ -57,7 +60,8 @@ def export(
     """Write the checkpoint folder `out` from the trainings in `run`, and return it.
 
     Args:
-        run: folder with the runs `autoencoder`, `features`, `flow` and, if wanted, `image_decoder`.
+        run: folder with the runs `autoencoder`, `features`, `flow` and, if wanted, `image_decoder` and `decoder`: the
+            autoencoder trained on with its encoder frozen, which then takes its place.
         tokens, data: the token store and the data set that they were trained on.
         name: of the checkpoint.
         encoder_file: the encoder that made the tokens; None: `encoder.safetensors` in the store.
@@ -83,6 +87,7 @@ def export(
         models = {kind: build_model(kind, part) for kind, part in trained.items()}
         _check_parts(trained, models, store)
         calibration = calibrate(store, dataset, models["features"], seed=seed)
+    autoencoder = models.get("decoder", models["autoencoder"])
     episodes = choose_references(store, references, held_out_references, sources, seed)
     spec, chunk = store.info["spec"], int(trained["flow"].trainable["options"]["chunk"])
     config = BundleConfig(
@@ -96,7 +101,7 @@ def export(
         action_low=tuple(spec["action_low"]),
         action_high=tuple(spec["action_high"]),
         max_episode_steps=math.ceil(spec["max_steps"] / chunk),
-        autoencoder=models["autoencoder"].config,
+        autoencoder=autoencoder.config,
         flow=models["flow"].config,
         features=models["features"].config,
         image_decoder=models["image_decoder"].config if "image_decoder" in models else None,
@@ -120,7 +125,7 @@ def export(
     proprio_mean, proprio_std = proprio_statistics(store)
     bundle = Bundle(
         config=config,
-        autoencoder=models["autoencoder"],
+        autoencoder=autoencoder,
         flow=models["flow"],
         features=models["features"],
         image_decoder=models.get("image_decoder"),
@@ -140,7 +145,7 @@ def build_model(kind: str, trained: TrainedRun) -> Any:
     """The model of a run with its averaged weights, in evaluation mode."""
     config, model_class = MODELS[kind]
     model = model_class(trained.config(config))
-    trained.fill(kind, model)
+    trained.fill(MODULES.get(kind, kind), model)
     return model.eval().requires_grad_(False)
 
 
@@ -179,14 +184,21 @@ def _check_parts(trained: dict[str, TrainedRun], models: dict[str, Any], store: 
                 f"store {store.path} is of {store.info['dataset'][:12]} with {store.info['encoder']}"
             )
     wanted, present = trained["flow"].trainable["autoencoder"]["weights"], weights_hash(models["autoencoder"])
-    description = trained["autoencoder"].trainable
-    # With its encoder frozen an autoencoder goes on with the same latents, and only decodes them better.
-    continued = description["freeze_encoder"] and description["start"] == wanted
-    if wanted != present and not continued:
+    if wanted != present and not _continues(trained["autoencoder"], wanted):
         raise ValueError(
             f"the flow in {trained['flow'].folder} was trained on an autoencoder with weights {wanted[:12]}, the one "
             f"in {trained['autoencoder'].folder} has {present[:12]}: train the flow again"
         )
+    if "decoder" in trained and not _continues(trained["decoder"], wanted):
+        raise ValueError(
+            f"the decoder in {trained['decoder'].folder} does not continue the autoencoder that the flow was trained "
+            f"on ({wanted[:12]}), or its encoder was not frozen: train the decoder again, or remove that folder"
+        )
+
+
+def _continues(trained: TrainedRun, weights: str) -> bool:
+    """Whether an autoencoder went on from `weights` with its encoder frozen: its latents are then the same."""
+    return bool(trained.trainable.get("freeze_encoder")) and trained.trainable.get("start") == weights
 
 
 def training_card(trained: TrainedRun) -> dict[str, Any]:

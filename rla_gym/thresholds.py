@@ -111,9 +111,7 @@ def best_threshold(solved: np.ndarray, others: np.ndarray) -> tuple[float, dict[
     return float(middles[best]), card
 
 
-def _solved_frames(
-    store: TokenStore, dataset: EpisodeDataset, count: int, seed: int
-) -> list[tuple[int, np.ndarray]]:
+def _solved_frames(store: TokenStore, dataset: EpisodeDataset, count: int, seed: int) -> list[tuple[int, np.ndarray]]:
     """Up to `count` training episodes with at least two solved frames and one other: (episode, (T,) bool)."""
     candidates = store.split("train")
     candidates = np.random.default_rng([seed, 11]).permutation(candidates[store.successes[candidates]])

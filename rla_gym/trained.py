@@ -41,9 +41,7 @@ class TrainedRun:
             raise FileNotFoundError(f"no training run has saved anything in {folder}: `rla-gym train` writes there")
         state = read_json(latest / "state.json")
         loop, trainable = state["description"]["loop"], state["description"]["trainable"]
-        return cls(
-            Path(folder), state["step"], loop["steps"], state["metrics"], loop, trainable, load_weights(latest)
-        )
+        return cls(Path(folder), state["step"], loop["steps"], state["metrics"], loop, trainable, load_weights(latest))
 
     @property
     def finished(self) -> bool:

@@ -9,7 +9,7 @@ from rla_gym.cli.collect import Collect
 from rla_gym.cli.encode import Encode
 from rla_gym.cli.encoder import MakeEncoder
 from rla_gym.cli.export import Export
-from rla_gym.cli.stages import AutoencoderStage, FeaturesStage, FlowStage, ImageDecoderStage
+from rla_gym.cli.stages import AutoencoderStage, DecoderStage, FeaturesStage, FlowStage, ImageDecoderStage
 from rla_gym.cli.train import TrainAll
 
 SOMEWHERE = Path("unset")
@@ -61,6 +61,7 @@ PUSH_CUBE = Recipe(
         autoencoder=AutoencoderStage(),
         features=FeaturesStage(),
         flow=FlowStage(),
+        decoder=DecoderStage(),
         image_decoder=ImageDecoderStage(),
     ),
     export=Export(run_folder=SOMEWHERE, tokens=SOMEWHERE, data=SOMEWHERE, out=SOMEWHERE, name="push-cube"),

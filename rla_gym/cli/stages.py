@@ -1,4 +1,4 @@
-"""Settings of the four trainings of a world model, and how each becomes a `Trainable`.
+"""Settings of the trainings of a world model, and how each becomes a `Trainable`.
 
 Defaults are those of the tiny preset on a CPU.
 """
@@ -60,6 +60,8 @@ class Optimization:
     """Steps between checkpoints."""
     log_every: int = 100
     """Steps between lines of the log."""
+    held_out: int = 256
+    """Samples that held-out metrics are measured on."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,47 @@ class AutoencoderStage(Optimization):
             moving_share=self.moving_share,
             feedback=self.feedback,
             chunk=sizes.chunk,
+            held_out_pairs=self.held_out,
+        )
+
+
+@dataclass(frozen=True, kw_only=True)
+class DecoderStage(Optimization):
+    """The autoencoder's decoder once more, its encoder and with it the flow's latents kept: it learns to go on from its
+    own tokens, as dreams do."""
+
+    steps: int = 3000
+    """Optimiser steps; 0: leave this training out."""
+    lr: float | None = 6e-4
+    warmup: int = 50
+    seed: int = 1
+    max_horizon: int = 8
+    """Frames between the two of a pair, at most."""
+    moving_weight: float = 4.0
+    """Weight of patches that move."""
+    moving_share: float = 0.4
+    """Share of first frames drawn from the half with the most motion."""
+    feedback: float = 0.5
+    """Share of a batch that starts from reconstructed tokens."""
+
+    def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
+        """The training; the autoencoder is read from the run's folder beside it."""
+        from rla_gym.trained import TrainedRun
+        from rla_gym.training.autoencoder import AutoencoderTraining
+
+        return AutoencoderTraining(
+            store,
+            configs.autoencoder,
+            self.batch_size,
+            self.seed,
+            max_horizon=self.max_horizon,
+            moving_weight=self.moving_weight,
+            moving_share=self.moving_share,
+            feedback=self.feedback,
+            chunk=sizes.chunk,
+            held_out_pairs=self.held_out,
+            start=TrainedRun.read(sizes.out / FOLDERS["autoencoder"]).weights["autoencoder"],
+            freeze_encoder=True,
         )
 
 
@@ -100,6 +143,7 @@ class FeaturesStage(Optimization):
     batch_size: int = 128
     lr: float | None = 2e-3
     warmup: int = 300
+    held_out: int = 512
     keypoints: int = 16
     """Keypoints; the features are twice as many numbers."""
     foreground_weight: float = 2.0
@@ -111,18 +155,20 @@ class FeaturesStage(Optimization):
         from rla_gym.training.features import FeaturesTraining
 
         config = FeaturesConfig(configs.autoencoder.channels, store.grid, self.keypoints)
-        return FeaturesTraining(store, config, self.batch_size, self.seed, self.foreground_weight)
+        return FeaturesTraining(store, config, self.batch_size, self.seed, self.foreground_weight, self.held_out)
 
 
 @dataclass(frozen=True, kw_only=True)
 class FlowStage(Optimization):
     """The flow world model, on the latents of the trained autoencoder."""
 
+    warmup: int = 300
+    held_out: int = 128
     draws: int = 4
     """Draws of noise and time for each sample; they share its conditioning."""
-    full_share: float = 0.5
+    full_share: float = 0.6
     """Share of a batch with chunks of full length; the others are shorter."""
-    end_share: float = 0.0
+    end_share: float = 0.3
     """Share of draws at t = 1 exactly."""
     zero_noise: float = 0.5
     """Share of those with zero noise, where dreams of temperature 0 start."""
@@ -134,7 +180,7 @@ class FlowStage(Optimization):
     """Share of a batch that starts from the model's own dream."""
     feedback_rounds: int = 1
     """Chunks of that dream."""
-    feedback_temperature: float = 1.0
+    feedback_temperature: float = 0.0
     """Factor of its noise."""
 
     def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
@@ -162,6 +208,7 @@ class FlowStage(Optimization):
             feedback_rounds=self.feedback_rounds,
             feedback_temperature=self.feedback_temperature,
             moving_share=self.moving_share,
+            held_out_chunks=self.held_out,
         )
 
 
@@ -171,6 +218,7 @@ class ImageDecoderStage(Optimization):
 
     steps: int = 6000
     batch_size: int = 32
+    held_out: int = 128
     foreground_weight: float = 5.0
     """Weight of pixels that differ from the usual picture."""
     max_frames: int = 8192
@@ -192,15 +240,17 @@ class ImageDecoderStage(Optimization):
                 self.seed,
                 foreground_weight=self.foreground_weight,
                 max_frames=self.max_frames,
+                held_out_frames=self.held_out,
             )
 
 
-Stage = AutoencoderStage | FeaturesStage | FlowStage | ImageDecoderStage
+Stage = AutoencoderStage | DecoderStage | FeaturesStage | FlowStage | ImageDecoderStage
 
 FOLDERS = {
     "autoencoder": "autoencoder",
     "features": "features",
     "flow": "flow",
+    "decoder": "decoder",
     "image-decoder": "image_decoder",
 }
 """Folders of the models in a run's folder, in the order of training."""

@@ -1,4 +1,4 @@
-"""`rla-gym train`: the autoencoder, the features, the flow, the image decoder, or all in this order."""
+"""`rla-gym train`: one network, or all of them in order."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from rla_gym.cli.stages import (
     FOLDERS,
     LEARNING_RATES,
     AutoencoderStage,
+    DecoderStage,
     FeaturesStage,
     FlowStage,
     ImageDecoderStage,
@@ -48,6 +49,15 @@ class TrainAutoencoder(AutoencoderStage, RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainDecoder(DecoderStage, RunOptions):
+    """Train the autoencoder's decoder on, its encoder kept, so that the flow still fits."""
+
+    def run(self) -> None:
+        """Train."""
+        train({"decoder": self}, self)
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainFeatures(FeaturesStage, RunOptions):
     """Train the map from tokens to keypoints that agents see."""
 
@@ -76,11 +86,12 @@ class TrainImageDecoder(ImageDecoderStage, RunOptions):
 
 @dataclass(frozen=True, kw_only=True)
 class TrainAll(RunOptions):
-    """Train all four in order; those that are finished stay as they are."""
+    """Train all in order; those that are finished stay as they are."""
 
     autoencoder: AutoencoderStage = field(default_factory=AutoencoderStage)
     features: FeaturesStage = field(default_factory=FeaturesStage)
     flow: FlowStage = field(default_factory=FlowStage)
+    decoder: DecoderStage = field(default_factory=DecoderStage)
     image_decoder: ImageDecoderStage = field(default_factory=ImageDecoderStage)
 
     def run(self) -> None:
@@ -95,9 +106,10 @@ class TrainAll(RunOptions):
             "autoencoder": self.autoencoder,
             "features": self.features,
             "flow": self.flow,
+            "decoder": self.decoder,
             "image-decoder": self.image_decoder,
         }
-        return train(stages, self)
+        return train({name: stage for name, stage in stages.items() if stage.steps}, self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +119,7 @@ class Train:
     model: (
         Annotated[TrainAll, tyro.conf.subcommand("all", prefix_name=False)]
         | Annotated[TrainAutoencoder, tyro.conf.subcommand("autoencoder", prefix_name=False)]
+        | Annotated[TrainDecoder, tyro.conf.subcommand("decoder", prefix_name=False)]
         | Annotated[TrainFeatures, tyro.conf.subcommand("features", prefix_name=False)]
         | Annotated[TrainFlow, tyro.conf.subcommand("flow", prefix_name=False)]
         | Annotated[TrainImageDecoder, tyro.conf.subcommand("image-decoder", prefix_name=False)]
@@ -136,9 +149,7 @@ def train(stages: Mapping[str, Stage], options: RunOptions) -> bool:
         with EpisodeDataset(options.data) as dataset:
             store = TokenStore.open(options.tokens, dataset)
     action_size, proprio_size = store.actions.shape[1], store.proprio.shape[1]
-    configs = build_configs(
-        options.preset, store.tokens.shape[2], store.grid, action_size, proprio_size, options.chunk
-    )
+    configs = build_configs(options.preset, store.tokens.shape[2], store.grid, action_size, proprio_size, options.chunk)
     began = time.monotonic()
     for name, stage in stages.items():
         left = None if options.minutes is None else 60 * options.minutes - (time.monotonic() - began)

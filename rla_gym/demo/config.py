@@ -21,7 +21,7 @@ class DemoConfig:
     seeds: tuple[int, ...] = (0,)
     """One whole run each: own demonstrations, own agent, own evaluation episodes."""
     threads: int = 1
-    """Threads of torch; more than the free cores is much slower."""
+    """Threads of torch; more than there are free cores make it much slower."""
 
     demonstrations: int = 20
     """Successful expert episodes to clone, recorded fresh in the simulator."""
@@ -93,18 +93,26 @@ class DemoConfig:
     real_envs: int = 20
     """Real simulators evaluated side by side."""
     workers: int = 2
-    """Processes that they run in."""
+    """Processes that they run in; 0: this one."""
     simulator_minutes: float = 0.0
     """Above 0: the same PPO also learns in the true simulator for so long, for comparison."""
     videos: int = 3
     """Episodes in dream_vs_reality.mp4; 0: no video."""
 
     def __post_init__(self) -> None:
-        counts = ("demonstrations", "num_envs", "timesteps", "episodes", "dream_episodes", "real_envs", "workers")
+        counts = ("demonstrations", "num_envs", "timesteps", "episodes", "dream_episodes", "real_envs")
         for name in (*counts, "n_steps", "batch_size", "n_epochs", "threads", "clone_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
-        for name in ("minutes", "kl_weight", "bc_weight", "demonstration_noise", "warmup_iterations", "videos"):
+        for name in (
+            "minutes",
+            "kl_weight",
+            "bc_weight",
+            "demonstration_noise",
+            "warmup_iterations",
+            "videos",
+            "workers",
+        ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 0")
         if not self.seeds or len(set(self.seeds)) != len(self.seeds) or min(self.seeds) < 0:

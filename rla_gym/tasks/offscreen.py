@@ -7,6 +7,8 @@ import os
 import weakref
 from collections.abc import Sequence
 from dataclasses import dataclass
+from importlib import import_module
+from importlib.util import find_spec
 from typing import Any
 
 import numpy as np
@@ -44,6 +46,16 @@ def load_mujoco() -> Any:
         return require("mujoco", extra="mujoco")
     except (AttributeError, RuntimeError) as error:
         raise _no_context(error) from error
+
+
+def load_triton_first() -> None:
+    """Import triton, where it is installed, before Mesa's software renderer is loaded.
+
+    Both carry an LLVM of their own. Seen with torch 2.14 and Mesa 22: a process that renders first and imports triton
+    later (as torchvision does) dies of a segmentation fault; the other order works.
+    """
+    if find_spec("triton") is not None:
+        import_module("triton")
 
 
 class OffscreenCamera:
@@ -123,6 +135,7 @@ class OffscreenCamera:
 
     def _open(self) -> Any:
         """Make the renderer, with everything off that is slow in software."""
+        load_triton_first()
         height, width = self._size
         visual = self._model.vis
         visual.quality.offsamples = 0

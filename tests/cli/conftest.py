@@ -9,8 +9,8 @@ import pytest
 
 from rla_gym.cli import main
 
-EPISODES, SEED = 4, 0
-STAGES = ("autoencoder", "features", "flow", "image-decoder")
+EPISODES, SEED = 4, 1
+STAGES = ("autoencoder", "features", "flow", "decoder", "image-decoder")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class Made:
 
     def train(self, steps: int = 2) -> list[str]:
         sizes = [f"--{stage}.{name}={value}" for stage in STAGES for name, value in
-                 (("steps", steps), ("batch-size", 2), ("warmup", 1))]  # fmt: skip
+                 (("steps", steps), ("batch-size", 2), ("held-out", 4))]  # fmt: skip
         return ["train", "all", "--tokens", self.tokens, "--data", self.data, "--out", self.run, "--no-tensorboard",
                 "--image-decoder.max-frames=8", *sizes]  # fmt: skip
 

@@ -31,7 +31,7 @@ def test_token_store(made: Made) -> None:
 
 
 def test_training_runs(made: Made) -> None:
-    assert card_of(made.run).count("Step 2 of 2") == 4
+    assert card_of(made.run).count("Step 2 of 2") == 5
     assert "flow" in card_of(str(Path(made.run) / "flow"))
 
 

@@ -8,11 +8,13 @@ from pathlib import Path
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 
 import rla_gym  # noqa: F401
 from rla_gym.checkpoint import load_checkpoint
 from rla_gym.cli import main
-from tests.cli.conftest import EPISODES, Made
+from rla_gym.trained import TrainedRun
+from tests.cli.conftest import EPISODES, STAGES, Made
 
 
 def test_collect_writes_what_was_asked_for(made: Made) -> None:
@@ -37,9 +39,7 @@ def test_encode_again_opens_the_finished_store(made: Made, capsys: pytest.Captur
     assert f"of {EPISODES} episodes" in capsys.readouterr().out
 
 
-def test_encode_into_a_store_of_another_encoder_leaves_it_alone(
-    made: Made, capsys: pytest.CaptureFixture[str]
-) -> None:
+def test_encode_into_a_store_of_another_encoder_leaves_it_alone(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     kept = (Path(made.tokens) / "encoder.safetensors").read_bytes()
     other = ["--encoder", "vit_tiny_patch16_224", "--layer", "1", "--weights", "random:1", "--pca", "12"]
     assert main(["encode", "--data", made.data, *other, "--out", made.tokens]) == 2
@@ -50,7 +50,7 @@ def test_encode_into_a_store_of_another_encoder_leaves_it_alone(
 def test_train_again_is_finished_at_once(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(made.train()) == 0
     out = capsys.readouterr().out
-    for stage in ("autoencoder", "features", "flow", "image-decoder"):
+    for stage in STAGES:
         assert f"{stage}: step 2 of 2" in out
 
 
@@ -60,11 +60,11 @@ def test_train_refuses_other_settings(made: Made, capsys: pytest.CaptureFixture[
 
 
 def test_train_stops_when_the_time_is_over(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["train", "features", "--tokens", made.tokens, "--out", str(tmp_path), "--steps", "50",
-                 "--batch-size", "2", "--no-tensorboard", "--minutes", "1e-9"]  # fmt: skip
+    arguments = ["train", "features", "--tokens", made.tokens, "--out", str(tmp_path), "--steps", "100000",
+                 "--batch-size", "2", "--no-tensorboard", "--minutes", "0.001"]  # fmt: skip
     assert main(arguments) == 0
     assert "stopped by max_seconds; the same command goes on" in capsys.readouterr().out
-    assert json.loads((tmp_path / "features" / "latest.json").read_text())["step"] == 1
+    assert 0 < json.loads((tmp_path / "features" / "latest.json").read_text())["step"] < 100_000
 
 
 def test_the_checkpoint_dreams_and_runs_for_real(made: Made) -> None:
@@ -82,7 +82,17 @@ def test_export_keeps_cards(made: Made) -> None:
     assert config.name == "small"
     assert config.data_card["episodes"] == EPISODES
     assert config.training_card["flow"]["steps_done"] == 2
-    assert set(config.metrics) == {"autoencoder", "features", "flow", "image_decoder"}
+    assert set(config.metrics) == {"autoencoder", "decoder", "features", "flow", "image_decoder"}
+
+
+def test_export_takes_the_continued_decoder(made: Made) -> None:
+    exported = load_checkpoint(made.checkpoint).autoencoder.state_dict()
+    first, last = (TrainedRun.read(Path(made.run) / run).weights["autoencoder"] for run in ("autoencoder", "decoder"))
+    changed = {key for key in first if not torch.equal(first[key], last[key])}
+    assert changed
+    assert not any(key.startswith("encoder.") for key in changed)
+    for key in changed:
+        torch.testing.assert_close(exported[key], last[key], atol=1e-3, rtol=1e-3)
 
 
 def test_export_refuses_a_flow_of_another_autoencoder(

@@ -61,7 +61,7 @@ def test_the_demonstration_writes_what_it_found(
     assert (tmp_path / "agent-1.zip").is_file()
 
     assert imageio.imread(tmp_path / "learning_curve.png").std() > 0
-    frames = list(imageio.get_reader(tmp_path / "dream_vs_reality.mp4"))
+    frames = list(imageio.get_reader(tmp_path / "dream_vs_reality.mp4").iter_data())
     assert len(frames) == 12 * 4 + 1 + 8
     real = [frame[40:-20, frame.shape[1] // 2 + 20 : -20].astype(np.int64) for frame in frames]
     assert np.abs(real[0] - real[-1]).max() > 40  # something moved
