@@ -20,6 +20,7 @@ class TrainedRun:
     Attributes:
         step, steps: optimiser steps done, and those that the run was planned for.
         metrics: held-out metrics of the last evaluation.
+        processes: processes that trained it, each with batches of its own.
         loop: settings of the loop.
         trainable: description of model, data and loss.
         weights: averaged weights by module.
@@ -29,6 +30,7 @@ class TrainedRun:
     step: int
     steps: int
     metrics: dict[str, float]
+    processes: int
     loop: dict[str, Any]
     trainable: dict[str, Any]
     weights: dict[str, dict[str, Tensor]]
@@ -40,8 +42,17 @@ class TrainedRun:
         if latest is None:
             raise FileNotFoundError(f"no training run has saved anything in {folder}: `rla-gym train` writes there")
         state = read_json(latest / "state.json")
-        loop, trainable = state["description"]["loop"], state["description"]["trainable"]
-        return cls(Path(folder), state["step"], loop["steps"], state["metrics"], loop, trainable, load_weights(latest))
+        found = state["description"]
+        return cls(
+            folder=Path(folder),
+            step=state["step"],
+            steps=found["loop"]["steps"],
+            metrics=state["metrics"],
+            processes=found["processes"],
+            loop=found["loop"],
+            trainable=found["trainable"],
+            weights=load_weights(latest),
+        )
 
     @property
     def finished(self) -> bool:

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from rla_gym.data.sampling import chunk_actions, sample_chunks, sample_pairs
 from rla_gym.data.tokens import TokenStore
-from rla_gym.models.autoencoder import RLAAutoencoder
+from rla_gym.models.autoencoder import RLAAutoencoder, autoencoder_loss
 from rla_gym.models.flow import flow_loss, interpolate, sample_times, target_velocity
 from rla_gym.models.world_model import FlowConfig, FlowWorldModel
 from rla_gym.training.batches import (
@@ -53,6 +53,11 @@ class FlowTraining:
         feedback_temperature: factor of their noise.
         moving_share: share of first frames drawn from the half of the frames with the most motion.
         held_out_chunks: starts that held-out metrics are measured from.
+        decoded_weight: weight of the decoded loss (ours; 0 in the release): the central sample (one Euler step from zero
+            noise) of every conditioning is decoded by the frozen autoencoder and compared with the true later tokens.
+            The velocity loss counts all latent numbers alike; this one counts what they do to the tokens.
+        moving_weight: weight of moving patches in it.
+        start: weights to go on from (a state dict of `FlowWorldModel`), latent statistics included; None: new ones.
     """
 
     def __init__(
@@ -74,6 +79,9 @@ class FlowTraining:
         feedback_temperature: float = 1.0,
         moving_share: float = 0.0,
         held_out_chunks: int = 128,
+        decoded_weight: float = 0.0,
+        moving_weight: float = 4.0,
+        start: dict[str, Tensor] | None = None,
     ) -> None:
         if not 1 <= chunk <= config.max_horizon:
             raise ValueError(f"chunk={chunk}: expected 1 to the model's max_horizon={config.max_horizon}")
@@ -97,7 +105,8 @@ class FlowTraining:
             "chunk": chunk, "draws": draws, "full_share": full_share, "end_share": end_share, "zero_noise": zero_noise,
             "proprio_weight": proprio_weight, "moving_share": moving_share, "feedback": feedback,
             "feedback_rounds": feedback_rounds, "feedback_steps": feedback_steps,
-            "feedback_temperature": feedback_temperature,
+            "feedback_temperature": feedback_temperature, "decoded_weight": decoded_weight,
+            "moving_weight": moving_weight,
         }  # fmt: skip
         self.episodes = store.split("train")
         self.proprio_mean, self.proprio_std = proprio_statistics(store)
@@ -105,7 +114,12 @@ class FlowTraining:
         self.autoencoder = autoencoder
         frozen(autoencoder)
         self.model = FlowWorldModel(config, torch.Generator().manual_seed(seed))
-        self.measure_latents()
+        self.decoded_weight, self.moving_weight = decoded_weight, moving_weight
+        if start is None:
+            self.measure_latents()
+        else:
+            self.model.load_state_dict(start)
+        self.start = None if start is None else weights_hash(self.model)
         self.metrics = FlowMetrics(store, self.proprio, chunk, held_out_chunks)
 
     def modules(self) -> dict[str, nn.Module]:
@@ -120,6 +134,7 @@ class FlowTraining:
                 "weights": weights_hash(self.autoencoder),
             },
             "options": self.options,
+            "start": self.start,
         }
 
     def measure_latents(self) -> None:
@@ -202,6 +217,14 @@ class FlowTraining:
         velocity = self.model.velocity(noised, batch["times"], conditioning.repeat(self.draws))
         loss = flow_loss(velocity, target)
         parts: dict[str, Any] = {"flow": loss.detach()}
+        if self.decoded_weight:
+            central = -self.model.velocity(
+                torch.zeros_like(z[:: self.draws]), torch.ones(1, device=z.device), conditioning
+            )
+            decoded = self.autoencoder.decode(self.model.from_flow(central), tokens)
+            off = autoencoder_loss(decoded, tokens, batch["next_tokens"], moving_weight=self.moving_weight)
+            loss = loss + self.decoded_weight * off
+            parts["decoded"] = off.detach()
         if self.config.proprio_size:
             error = F.mse_loss(
                 self.model.proprio_delta(conditioning).float(), batch["next_proprio"] - proprio

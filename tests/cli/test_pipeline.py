@@ -82,6 +82,7 @@ def test_export_keeps_cards(made: Made) -> None:
     assert config.name == "small"
     assert config.data_card["episodes"] == EPISODES
     assert config.training_card["flow"]["steps_done"] == 2
+    assert config.training_card["flow"]["processes"] == 1
     assert set(config.metrics) == {"autoencoder", "decoder", "features", "flow", "image_decoder"}
 
 
