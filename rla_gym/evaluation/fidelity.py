@@ -20,7 +20,9 @@ STILL = 0.001
 """Still handles: it truly moved by less than this."""
 
 
-def dreamed_positions(bundle: Bundle, probe: StateProbe, store: TokenStore, handles: Handles, **options: Any) -> np.ndarray:
+def dreamed_positions(
+    bundle: Bundle, probe: StateProbe, store: TokenStore, handles: Handles, **options: Any
+) -> np.ndarray:
     """Positions ``(H, n + 1, V)`` in metres that the probe reads from dreamed tokens, start included.
 
     ``options`` go to :class:`rla_gym.dream.Dream` (steps, temperature, dtype).
@@ -39,7 +41,7 @@ def dreamed_positions(bundle: Bundle, probe: StateProbe, store: TokenStore, hand
 
 
 def thing_errors(probe: StateProbe, handles: Handles, found: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
-    """Mean errors in millimetres after each chunk, of the dream and of "nothing moves", on all and on contact handles."""
+    """Mean errors in mm after each chunk, of the dream and of "nothing moves", on all and on contact handles."""
     objects = [names.index(name) for name in probe.names if name in names]
     truth = np.concatenate([handles.objects[..., objects], handles.proprio], axis=2)
     result: dict[str, Any] = {}
@@ -55,8 +57,29 @@ def thing_errors(probe: StateProbe, handles: Handles, found: np.ndarray, names: 
             "persistence": persistence.mean(axis=0).tolist(),
             "contact_error": error[moved].mean(axis=0).tolist() if moved.any() else None,
             "contact_persistence": persistence[moved].mean(axis=0).tolist() if moved.any() else None,
+            "contact_ratio": {
+                str(n): ratio_interval(error[moved][:, n], persistence[moved][:, n])
+                for n in (1, error.shape[1] - 1)
+                if moved.any()
+            },
+            "raw": {
+                str(n): {"error": error[:, n].round(2).tolist(), "persistence": persistence[:, n].round(2).tolist()}
+                for n in (1, error.shape[1] - 1)
+            },
         }
     return result
+
+
+def ratio_interval(error: np.ndarray, persistence: np.ndarray, draws: int = 2000, seed: int = 0) -> list[float]:
+    """Mean error over mean persistence error of handles ``(H,)``, and its 95 % interval by a bootstrap over handles.
+
+    Returns:
+        ``[ratio, low, high]``.
+    """
+    rows = np.random.default_rng(seed).integers(len(error), size=(draws, len(error)))
+    spread = error[rows].mean(axis=1) / np.maximum(persistence[rows].mean(axis=1), 1e-9)
+    low, high = np.quantile(spread, [0.025, 0.975])
+    return [float(error.mean() / max(persistence.mean(), 1e-9)), float(low), float(high)]
 
 
 def drift(probe: StateProbe, handles: Handles, found: np.ndarray, thing: str, goal: str) -> dict[str, float]:

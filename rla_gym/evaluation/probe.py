@@ -57,7 +57,7 @@ class StateProbe(nn.Module):
 
 
 def probe_targets(store: TokenStore) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and true values ``(N, V)`` float32 of every position that a probe reads: object x, y, z, and proprioception."""
+    """Names and true values ``(N, V)`` float32 of all that a probe reads: objects' x, y, z, and proprioception."""
     names = tuple(store.info["spec"]["object_names"])
     positions = [i for i, name in enumerate(names) if name.endswith(("_x", "_y", "_z"))]
     felt = tuple(f"proprio_{i}" for i in range(store.proprio.shape[1]))
@@ -104,7 +104,8 @@ def probe_floor(probe: StateProbe, store: TokenStore, part: str = "validation", 
     with torch.no_grad():
         error = (probe(store.normalized(rows)).numpy() - values[rows]) * MILLIMETRES
     return {
-        thing: float(np.linalg.norm(error[:, columns], axis=1).mean()) for thing, columns in pairs_of(probe.names).items()
+        thing: float(np.linalg.norm(error[:, columns], axis=1).mean())
+        for thing, columns in pairs_of(probe.names).items()
     }
 
 

@@ -215,5 +215,7 @@ def _load_matching(backbone: Any, weights: dict[str, Tensor], name: str) -> None
         )
     missing = sorted(set(wanted) - set(chosen))
     if missing:
-        raise ValueError(f"the weights lack {len(missing)} tensors of {name}, first {missing[:5]}; is it another model?")
+        raise ValueError(
+            f"the weights lack {len(missing)} tensors of {name}, first {missing[:5]}; is it another model?"
+        )
     backbone.load_state_dict(chosen)

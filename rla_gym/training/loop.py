@@ -156,7 +156,8 @@ def fit(
     for name in ("batch_size", "seed"):
         if getattr(trainable, name) != getattr(config, name):
             raise ValueError(
-                f"{name} is {getattr(trainable, name)} in the trainable and {getattr(config, name)} in LoopConfig: give both the same"
+                f"{name} is {getattr(trainable, name)} in the trainable and {getattr(config, name)} in LoopConfig: "
+                "give both the same"
             )
     accelerate = require("accelerate", extra="train")
     accelerator = _accelerator(accelerate, config.precision, cpu)
@@ -253,7 +254,8 @@ def fit(
 def _accelerator(accelerate: Any, precision: str, cpu: bool) -> Any:
     shared = accelerate.state.AcceleratorState._shared_state
     if shared and shared.get("_mixed_precision") != precision:
-        # accelerate keeps one state a process and refuses another precision: a second run in this process needs its own.
+        # accelerate keeps one state a process and refuses another precision: a second run in this process needs its
+        # own.
         accelerate.state.AcceleratorState._reset_state()
     # A loss that leaves a head unused in some step must not stop a run in several processes.
     unused = accelerate.utils.DistributedDataParallelKwargs(find_unused_parameters=True)

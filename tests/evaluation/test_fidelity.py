@@ -5,7 +5,7 @@ import pytest
 
 from rla_gym.bundle import Bundle
 from rla_gym.data import TokenStore
-from rla_gym.evaluation.fidelity import dreamed_positions, drift, fidelity, thing_errors
+from rla_gym.evaluation.fidelity import dreamed_positions, drift, fidelity, ratio_interval, thing_errors
 from rla_gym.evaluation.handles import make_handles
 from rla_gym.evaluation.probe import ProbeConfig, StateProbe, train_probe
 from rla_gym.tasks import make_task
@@ -53,3 +53,13 @@ def test_the_dream_starts_at_the_recorded_state(bundle: Bundle, encoded: TokenSt
     expected = probe(encoded.normalized(handles.rows)).numpy()
     np.testing.assert_allclose(found[:, 0], expected, atol=1e-6)
     assert np.abs(found[:, 1] - found[:, 0]).max() > 0
+
+
+def test_ratio_interval_covers_the_truth_and_narrows_with_handles() -> None:
+    rng = np.random.default_rng(0)
+    persistence = rng.uniform(50, 150, 2000)
+    error = 0.2 * persistence + rng.normal(0, 5, 2000)
+    ratio, low, high = ratio_interval(error, persistence)
+    assert low < 0.2 < high and ratio == pytest.approx(0.2, abs=0.005)
+    _, wide_low, wide_high = ratio_interval(error[:50], persistence[:50])
+    assert wide_high - wide_low > 3 * (high - low)

@@ -4,11 +4,11 @@ import numpy as np
 import pytest
 
 from rla_gym.data import TokenStore
-from rla_gym.evaluation.handles import KINDS, make_handles
+from rla_gym.evaluation.handles import KINDS, Handles, make_handles
 from rla_gym.tasks import make_task
 
 
-def handles(store: TokenStore, kind: str, chunks: int = 3):  # noqa: ANN201
+def handles(store: TokenStore, kind: str, chunks: int = 3) -> Handles:
     task = make_task("push-cube")
     try:
         return make_handles(store, task, kind, count=6, chunk=4, chunks=chunks, part="train")

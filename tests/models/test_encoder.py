@@ -10,7 +10,8 @@ from rla_gym.models.encoder import Encoder, EncoderConfig, load_encoder
 
 
 def frames(height: int, width: int, count: int = 2) -> torch.Tensor:
-    return torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8, generator=torch.Generator().manual_seed(0))
+    generator = torch.Generator().manual_seed(0)
+    return torch.randint(0, 256, (count, height, width, 3), dtype=torch.uint8, generator=generator)
 
 
 @pytest.mark.parametrize("size", [(112, 112), (56, 84)])

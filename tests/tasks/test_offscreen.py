@@ -128,8 +128,8 @@ def test_without_a_context_the_error_says_what_to_do(settings):
 def test_torchvision_can_be_imported_after_rendering() -> None:
     """Mesa's LLVM and triton's clash in one order of loading: that killed the process."""
     script = (
-        "from rla_gym.tasks import make_task; t = make_task('push-cube'); t.reset(0); t.render(); import torchvision.ops; "
-        "print('alive')"
+        "from rla_gym.tasks import make_task; t = make_task('push-cube'); t.reset(0); t.render(); "
+        "import torchvision.ops; print('alive')"
     )
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
     assert done.returncode == 0 and "alive" in done.stdout, (done.returncode, done.stderr[-2000:])

@@ -232,8 +232,7 @@ def _check_episode(group: Any, frames: Any, samples: int, spec: Mapping[str, Any
             continue
         shape = group[place].shape
         if (
-            name in expected
-            and shape != expected[name]
+            (name in expected and shape != expected[name])
             or len(shape) != 2
             or shape[0] != samples + EXTRA_ROWS[name]
         ):

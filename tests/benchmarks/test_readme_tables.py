@@ -1,0 +1,15 @@
+"""README's tables are what benchmarks/results says, and every result file says how it was made."""
+
+from benchmarks.readme import RESULTS, ROOT, TABLES, filled
+from rla_gym.files import read_json
+
+
+def test_readme_matches_the_results() -> None:
+    text = (ROOT / "README.md").read_text()
+    assert filled(text) == text, "run `make results`"
+
+
+def test_every_result_names_its_commit_and_versions() -> None:
+    for file, _ in TABLES.values():
+        found = read_json(RESULTS / file)
+        assert found["commit"] and found["versions"]["torch"], file
