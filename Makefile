@@ -2,6 +2,7 @@
 # make test        the tests
 # make lint        ruff and mypy
 # make checkpoint  make the built-in checkpoint again (hours)
+# make results     README's tables from benchmarks/results
 # make clean       remove .venv
 
 PYTHON ?= python3
@@ -15,7 +16,7 @@ INSTALLED := $(VENV)/.installed
 INSTALLED_DEV := $(VENV)/.installed-dev
 INSTALLED_OFFLINE := $(VENV)/.installed-offline-encoder
 
-.PHONY: demo test lint checkpoint gl clean
+.PHONY: demo test lint checkpoint results gl clean
 
 demo: gl $(INSTALLED)
 	$(BIN)/rla-gym demo $(ARGS)
@@ -29,6 +30,9 @@ lint: $(INSTALLED_DEV)
 
 checkpoint: gl $(INSTALLED_OFFLINE)
 	$(BIN)/rla-gym build push-cube --out rla_gym/checkpoints/push-cube $(ARGS)
+
+results: $(INSTALLED_DEV)
+	$(BIN)/python -m benchmarks.readme
 
 gl:
 	@bash .ci/gl

@@ -36,6 +36,8 @@ SCHEMA = 1
 CONFIG, MODEL, ENCODER = "config.json", "model.safetensors", "encoder.safetensors"
 REFERENCES = f"references/{FILE_NAME}"
 BUILT_IN = Path(__file__).parent / "checkpoints"
+DEFAULT_CHECKPOINT = "push-cube"
+"""Built-in checkpoint of environments that are made without naming one."""
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 STATISTICS = ("mean", "std", "proprio_mean", "proprio_std")
 OPTIONAL_STATISTICS = ("pca_mean", "pca_components")

@@ -3,10 +3,7 @@
 from __future__ import annotations
 
 import math
-import platform
-import subprocess
 from collections.abc import Sequence
-from importlib import metadata
 from pathlib import Path
 from typing import Any
 
@@ -23,6 +20,7 @@ from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.provenance import commit, versions
 from rla_gym.references import References
 from rla_gym.thresholds import calibrate
 from rla_gym.trained import TrainedRun
@@ -38,7 +36,6 @@ MODELS: dict[str, tuple[Any, Any]] = {
 MODULES = {"decoder": "autoencoder"}
 """Names of the trained modules where they are not those of the runs."""
 OPTIONAL = ("decoder", "image_decoder")
-PACKAGES = ("rla_gym", "torch", "numpy", "timm", "accelerate", "mujoco")
 
 
 def export(
@@ -219,32 +216,3 @@ def data_card(store: TokenStore, data: Path, encoder: Encoder) -> dict[str, Any]
         "encoder": {**store.info["encoder"], "description": encoder.config.description},
         "pca": store.info["pca"],
     }
-
-
-def commit() -> str | None:
-    """Commit of the source tree that this module lies in, with "+" where it was changed; None outside of one."""
-    here = Path(__file__).parent
-    try:
-        found = subprocess.run(
-            ["git", "-C", str(here), "rev-parse", "HEAD"], capture_output=True, text=True, check=True
-        ).stdout.strip()
-        changed = subprocess.run(
-            ["git", "-C", str(here), "status", "--porcelain", "--untracked-files=no", "--", str(here)],
-            capture_output=True,
-            text=True,
-            check=True,
-        ).stdout.strip()
-    except (OSError, subprocess.CalledProcessError):
-        return None
-    return found + ("+" if changed else "")
-
-
-def versions() -> dict[str, str]:
-    """Versions of Python and of the packages that weights depend on, as far as installed."""
-    found = {"python": platform.python_version()}
-    for package in PACKAGES:
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            continue
-    return found

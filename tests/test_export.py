@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from rla_gym.data import TokenStore
-from rla_gym.export import choose_references, commit, versions
+from rla_gym.export import choose_references
 from rla_gym.models.autoencoder import RLAConfig
 from rla_gym.trained import TrainedRun, config_of
 
@@ -71,9 +71,3 @@ def test_config_of_gives_back_tuples() -> None:
 def test_config_of_another_model_names_the_fields() -> None:
     with pytest.raises(ValueError, match=r"not of a RLAConfig.*'keypoints'"):
         config_of(RLAConfig, {"keypoints": 16}, Path("run"))
-
-
-def test_provenance() -> None:
-    found = commit()
-    assert found is None or len(found.removesuffix("+")) == 40
-    assert {"python", "torch", "numpy"} <= set(versions())

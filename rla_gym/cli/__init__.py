@@ -8,6 +8,7 @@ import traceback
 from collections.abc import Sequence
 
 from rla_gym.extras import require
+from rla_gym.tasks.offscreen import RenderingError
 
 EXPECTED = (
     ValueError,
@@ -19,6 +20,7 @@ EXPECTED = (
     ImportError,
     ConnectionError,
     FloatingPointError,
+    RenderingError,
 )
 """Errors whose text tells the user what to do; anything else is a bug and keeps its traceback."""
 

@@ -15,6 +15,8 @@ class Demo(DemoConfig):
         """Run the demonstration."""
         from rla_gym.cli.threads import use_threads
         from rla_gym.demo import main
+        from rla_gym.tasks.offscreen import load_mujoco
 
+        load_mujoco()  # the simulators run in processes of their own: what is missing is told here, and in one line
         use_threads(self.threads)
         main(self)

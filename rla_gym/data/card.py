@@ -2,29 +2,19 @@
 
 from __future__ import annotations
 
-import platform
 from collections.abc import Mapping
-from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from rla_gym.files import atomic_path, write_json
+from rla_gym.provenance import versions
 
 if TYPE_CHECKING:
     from rla_gym.data.episodes import EpisodeDataset
 
 CARD_SCHEMA = 1
-
-
-def versions() -> dict[str, str | None]:
-    """Versions that a recording depends on; None for what is not installed."""
-    found: dict[str, str | None] = {"python": platform.python_version()}
-    for package in ("mujoco", "numpy", "h5py", "rla_gym"):
-        try:
-            found[package] = metadata.version(package)
-        except metadata.PackageNotFoundError:
-            found[package] = None
-    return found
+PACKAGES = ("mujoco", "numpy", "h5py", "rla_gym")
+"""What a recording depends on."""
 
 
 def make_card(
@@ -54,7 +44,7 @@ def make_card(
         "sources": sources,
         "settings": dict(settings),
         "spec": dataset.spec,
-        "versions": versions(),
+        "versions": versions(PACKAGES),
         "frames_per_second_a_process": round(frames_per_second, 1),
         "bytes": file_bytes,
         "hash": dataset.hash,

@@ -52,10 +52,13 @@ def fit_channel_pca(batches: Iterable[np.ndarray], components: int) -> ChannelPC
     Raises:
         ValueError: no batches, or more components than channels.
     """
-    shift, sums, products, count = None, None, None, 0
+    shift: np.ndarray | None = None
+    sums: np.ndarray | None = None
+    products: np.ndarray | None = None
+    count = 0
     for batch in batches:
         tokens = batch.astype(np.float64)
-        if shift is None:
+        if shift is None or sums is None or products is None:
             length, channels = tokens.shape[1:]
             if not 1 <= components <= channels:
                 raise ValueError(

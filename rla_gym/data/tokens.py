@@ -64,7 +64,7 @@ def encode_dataset(
     starts = first_rows(dataset.lengths)
     mean, std = _statistics(tokens, starts[train], dataset.lengths[train])
     with atomic_path(out / "arrays.npz") as temporary:
-        np.savez(temporary, **_row_arrays(dataset, starts))
+        np.savez(temporary, allow_pickle=False, **_row_arrays(dataset, starts))
     info = {
         "schema": SCHEMA,
         "dataset": dataset.hash,

@@ -5,11 +5,8 @@ from __future__ import annotations
 import os
 import platform
 import resource
-import subprocess
 from collections.abc import Sequence
 from dataclasses import asdict
-from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -18,11 +15,11 @@ from rla_gym.bundle import Bundle
 from rla_gym.demo.config import DemoConfig
 from rla_gym.demo.evaluate import metres_to_target, pooled
 from rla_gym.demo.intervals import PairedDifference, paired_difference, wilson
+from rla_gym.provenance import commit, versions
 
 if TYPE_CHECKING:
     from rla_gym.demo.run import SeedResult
 
-PACKAGES = ("torch", "numpy", "gymnasium", "stable-baselines3", "mujoco")
 KIB_A_MIB = 1024
 
 
@@ -34,7 +31,7 @@ def as_dict(config: DemoConfig, bundle: Bundle, results: Sequence[SeedResult], s
         "checkpoint": {"name": bundle.config.name, "task": bundle.config.task, "metrics": dict(bundle.config.metrics)},
         "commit": commit(),
         "versions": versions(),
-        "machine": {"system": platform.platform(), "cores": os.cpu_count(), "python": platform.python_version()},
+        "machine": {"system": platform.platform(), "cores": os.cpu_count()},
         "seconds": seconds,
         "memory_mib": memory_mib(),
         "summary": summary(results),
@@ -181,30 +178,3 @@ def memory_mib() -> dict[str, float]:
         "process": resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / KIB_A_MIB,
         "largest_worker": resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / KIB_A_MIB,
     }
-
-
-def versions() -> dict[str, str]:
-    """Of the packages that decide about results; those not installed are left out."""
-    found = {}
-    for name in ("rla-gym", *PACKAGES):
-        try:
-            found[name] = version(name)
-        except PackageNotFoundError:
-            continue
-    return found
-
-
-def commit() -> str | None:
-    """The git commit of this source, with "-dirty" where files differ from it; None outside a repository."""
-    try:
-        described = subprocess.run(
-            ["git", "describe", "--always", "--dirty", "--abbrev=40", "--match", "no-tag"],
-            cwd=Path(__file__).parent,
-            capture_output=True,
-            text=True,
-            check=True,
-            timeout=10,
-        )
-    except (OSError, subprocess.SubprocessError):
-        return None
-    return described.stdout.strip()

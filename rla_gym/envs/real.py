@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import load_checkpoint
+from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
 from rla_gym.envs.episodes import EpisodeOptions
 from rla_gym.envs.real_episodes import RealEpisodes
 from rla_gym.envs.simulators import LocalSimulators
@@ -49,7 +49,7 @@ class RLARealEnv(EpisodeEnv):
 
     ## Arguments
 
-    - `ckpt`: checkpoint folder, built-in name, or hub id.
+    - `ckpt="push-cube"`: checkpoint folder, built-in name, hub id `owner/name@revision`, or a loaded `Bundle`.
     - `start="reference"` or `"task"`.
     - `render_mode=None` or `"rgb_array"`, the simulator's frame.
     - all options of `RLAWorld-v0` but those of the prediction (steps, temperature, precision).
@@ -70,7 +70,7 @@ class RLARealEnv(EpisodeEnv):
 
     def __init__(
         self,
-        ckpt: str | Path | Bundle,
+        ckpt: str | Path | Bundle = DEFAULT_CHECKPOINT,
         render_mode: str | None = None,
         start: str = "reference",
         device: str = "cpu",

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import load_checkpoint
+from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
 from rla_gym.envs.episodes import EpisodeOptions
 from rla_gym.envs.real_episodes import RealEpisodes
 from rla_gym.envs.sb3 import EpisodesVecEnv
@@ -20,7 +20,7 @@ class RLARealVecEnv(EpisodesVecEnv):
     one must do so under `if __name__ == "__main__":`.
 
     Args:
-        ckpt: checkpoint folder, built-in name or hub id (or a loaded `Bundle`).
+        ckpt: checkpoint folder, built-in name or hub id (or a loaded `Bundle`); by default the built-in "push-cube".
         num_envs: number of environments.
         workers: processes; 0 runs all simulators in this one.
         start, device, options: as of `RLARealEnv`.
@@ -28,8 +28,8 @@ class RLARealVecEnv(EpisodesVecEnv):
 
     def __init__(
         self,
-        ckpt: str | Path | Bundle,
-        num_envs: int,
+        ckpt: str | Path | Bundle = DEFAULT_CHECKPOINT,
+        num_envs: int = 1,
         workers: int = 2,
         start: str = "reference",
         device: str = "cpu",

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 
 from rla_gym.bundle import Bundle
+from rla_gym.checkpoint import DEFAULT_CHECKPOINT
 from rla_gym.envs.episodes import DreamEpisodes, EpisodeOptions, Episodes
 from rla_gym.envs.spaces import Observation, action_space, observation_space, put_rows, row_of
 from rla_gym.extras import require
@@ -113,7 +114,7 @@ class RLAWorldVecEnv(EpisodesVecEnv):
     """`num_envs` dreams stepped as one batch; environment i seeded with s equals `RLAWorldEnv` seeded with s + i.
 
     Args:
-        ckpt: checkpoint folder, built-in name or hub id (or a loaded `Bundle`).
+        ckpt: checkpoint folder, built-in name or hub id (or a loaded `Bundle`); by default the built-in "push-cube".
         num_envs: number of environments.
         steps, temperature, precision, device: of `rla_gym.dream.Dream`.
         options: as of `RLAWorldEnv`: obs_mode, reward, metric, patches, references, chunk, ...
@@ -121,8 +122,8 @@ class RLAWorldVecEnv(EpisodesVecEnv):
 
     def __init__(
         self,
-        ckpt: str | Path | Bundle,
-        num_envs: int,
+        ckpt: str | Path | Bundle = DEFAULT_CHECKPOINT,
+        num_envs: int = 1,
         steps: int | None = None,
         temperature: float | None = None,
         precision: str | None = None,

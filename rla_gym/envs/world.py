@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rla_gym.bundle import Bundle
+from rla_gym.checkpoint import DEFAULT_CHECKPOINT
 from rla_gym.envs.episodes import DreamEpisodes, EpisodeOptions
 from rla_gym.envs.single import EpisodeEnv
 
@@ -66,7 +67,7 @@ class RLAWorldEnv(EpisodeEnv):
 
     ## Arguments
 
-    - `ckpt`: checkpoint folder, built-in name, or hub id `owner/name@revision`.
+    - `ckpt="push-cube"`: checkpoint folder, built-in name, hub id `owner/name@revision`, or a loaded `Bundle`.
     - `obs_mode="features"`, `render_mode=None` (or `"rgb_array"`, which needs the checkpoint's image decoder).
     - `reward`, `metric`, `patches`, `reward_scale`, `success_threshold`: None takes the checkpoint's.
     - `terminate_on_success=True`.
@@ -98,7 +99,7 @@ class RLAWorldEnv(EpisodeEnv):
 
     def __init__(
         self,
-        ckpt: str | Path | Bundle,
+        ckpt: str | Path | Bundle = DEFAULT_CHECKPOINT,
         render_mode: str | None = None,
         steps: int | None = None,
         temperature: float | None = None,

@@ -1,8 +1,8 @@
 """A fixed, label-free map from tokens to a short vector that says where things are.
 
-Agents get positions, not patches: a small network turns the tokens into attention maps, and the mean position under each
-map is one keypoint (a spatial softmax). The map is trained without any label, by rebuilding the tokens from nothing but
-the keypoints (`KeypointDecoder`), so that what differs between frames has to be told by positions.
+Agents get positions, not patches: a small network turns the tokens into attention maps, and the mean position under
+each map is one keypoint (a spatial softmax). The map is trained without any label, by rebuilding the tokens from
+nothing but the keypoints (`KeypointDecoder`), so that what differs between frames has to be told by positions.
 """
 
 from __future__ import annotations

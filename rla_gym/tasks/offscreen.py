@@ -16,6 +16,10 @@ import numpy as np
 from rla_gym.extras import require
 
 
+class RenderingError(RuntimeError):
+    """No OpenGL context to render in; the text says what to set and install."""
+
+
 @dataclass(frozen=True)
 class Viewpoint:
     """A camera of your own; its vertical field of view is the model's global one (by default 45 degrees).
@@ -40,7 +44,7 @@ def load_mujoco() -> Any:
 
     Raises:
         ImportError: MuJoCo is not installed.
-        RuntimeError: ``MUJOCO_GL`` names an unknown backend, or one whose library is missing.
+        RenderingError: ``MUJOCO_GL`` names an unknown backend, or one whose library is missing.
     """
     try:
         return require("mujoco", extra="mujoco")
@@ -92,7 +96,7 @@ class OffscreenCamera:
         """The picture of ``data``'s present positions, ``(H, W, 3)`` uint8, upright.
 
         Raises:
-            RuntimeError: MuJoCo could not make an OpenGL context; the message says what to set and install.
+            RenderingError: MuJoCo could not make an OpenGL context; the message says what to set and install.
         """
         if self._renderer is None:
             self._renderer = self._open()
@@ -158,9 +162,9 @@ def _close(reference: weakref.ref[OffscreenCamera]) -> None:
         camera.close()
 
 
-def _no_context(error: Exception) -> RuntimeError:
+def _no_context(error: Exception) -> RenderingError:
     backend = os.environ.get("MUJOCO_GL") or "not set"
-    return RuntimeError(
+    return RenderingError(
         f"MuJoCo cannot make an OpenGL context (MUJOCO_GL is {backend}; {error}). "
         "On a machine without a display set MUJOCO_GL=egl before Python starts and install the EGL library "
         "(apt-get install libegl1); "

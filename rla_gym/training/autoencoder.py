@@ -89,7 +89,7 @@ class AutoencoderTraining:
         }
 
     def batch(self, step: int, rank: int) -> dict[str, Tensor]:
-        """`tokens` and `next_tokens` (B, L, C), `rows` (B, 2), and `earlier` (n, L, C) of the first n that are fed back."""
+        """`tokens` and `next_tokens` (B, L, C), `rows` (B, 2), and `earlier` (n, L, C) for the first n, fed back."""
         generator, _ = keyed_generators("autoencoder", self.seed, step, rank)
         rows, later, _ = sample_pairs(
             self.store,

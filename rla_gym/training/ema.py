@@ -67,7 +67,8 @@ class Ema:
         if set(state) != set(self.shadow):
             raise KeyError(
                 "the saved average and the modules name different tensors: "
-                f"{sorted(set(state) ^ set(self.shadow))[:8]}; resume with the model configuration the run was started with"
+                f"{sorted(set(state) ^ set(self.shadow))[:8]}; "
+                "resume with the model configuration the run was started with"
             )
         for name, tensor in state.items():
             self.shadow[name].copy_(tensor)

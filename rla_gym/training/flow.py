@@ -54,8 +54,8 @@ class FlowTraining:
         moving_share: share of first frames drawn from the half of the frames with the most motion.
         held_out_chunks: starts that held-out metrics are measured from.
         decoded_weight: weight of the decoded loss (ours; 0 in the release): the central sample (one Euler step from
-            zero noise) of every conditioning is decoded by the frozen autoencoder and compared with the true later tokens.
-            The velocity loss counts all latent numbers alike; this one counts what they do to the tokens.
+            zero noise) of every conditioning is decoded by the frozen autoencoder and compared with the true later
+            tokens. The velocity loss counts all latent numbers alike; this one counts what they do to the tokens.
         moving_weight: weight of moving patches in it.
         start: weights to go on from (a state dict of `FlowWorldModel`), latent statistics included; None: new ones.
     """

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -68,6 +69,21 @@ def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rla_gym.cli.collect.Collect.run", broken)
     with pytest.raises(ZeroDivisionError):
         main(["collect", "--task", "push-cube", "--out", "nowhere"])
+
+
+@pytest.mark.parametrize("command", [["collect", "--task", "push-cube", "--episodes", "1"], ["demo"]])
+def test_rendering_that_is_not_there(command: list[str], tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-m", "rla_gym", *command, "--out", str(tmp_path / "out")],
+        env={**os.environ, "MUJOCO_GL": "no-such-backend"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: MuJoCo cannot make an OpenGL context (MUJOCO_GL is no-such-backend")
+    assert done.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
 
 
 def test_one_line_joins_lines_and_drops_the_quotes_of_key_errors() -> None:

@@ -10,7 +10,6 @@ import numpy as np
 import pytest
 import torch
 
-import rla_gym  # noqa: F401
 from rla_gym.checkpoint import load_checkpoint
 from rla_gym.cli import main
 from rla_gym.trained import TrainedRun

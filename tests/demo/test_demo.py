@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import imageio.v2 as imageio
 import numpy as np
@@ -68,6 +69,13 @@ def test_the_demonstration_writes_what_it_found(
 
 
 def test_wrong_settings_are_refused() -> None:
-    for wrong in ({"seeds": ()}, {"seeds": (1, 1)}, {"episodes": 0}, {"kl_weight": -1.0}, {"demonstrations": 1}):
+    refused: list[dict[str, Any]] = [
+        {"seeds": ()},
+        {"seeds": (1, 1)},
+        {"episodes": 0},
+        {"kl_weight": -1.0},
+        {"demonstrations": 1},
+    ]
+    for wrong in refused:
         with pytest.raises(ValueError, match="expected"):
-            DemoConfig(**wrong)  # type: ignore[arg-type]
+            DemoConfig(**wrong)

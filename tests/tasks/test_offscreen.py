@@ -107,12 +107,12 @@ def test_unknown_camera_lists_those_that_exist(scene, camera):
 )
 def test_without_a_context_the_error_says_what_to_do(settings):
     program = (
-        "from rla_gym.tasks.offscreen import OffscreenCamera, load_mujoco\n"
+        "from rla_gym.tasks.offscreen import OffscreenCamera, RenderingError, load_mujoco\n"
         "try:\n"
         "    mujoco = load_mujoco()\n"
         "    model = mujoco.MjModel.from_xml_string('<mujoco/>')\n"
         "    OffscreenCamera(model, -1, 32, 32).frame(mujoco.MjData(model))\n"
-        "except RuntimeError as error:\n"
+        "except RenderingError as error:\n"
         "    print(error)\n"
     )
     hidden = ("DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM")

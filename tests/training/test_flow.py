@@ -202,3 +202,34 @@ def test_resume_refuses_another_autoencoder(store, autoencoder, config, tmp_path
 def test_chunk_longer_than_the_model(store, autoencoder, config):
     with pytest.raises(ValueError, match="max_horizon=4"):
         training(store, autoencoder, config, chunk=5)
+
+
+def test_decoded_loss_is_that_of_the_dream_of_one_step(store, autoencoder, config):
+    """It must measure what `dream_chunk` at temperature 0 with one Euler step gives, and reach every trained part."""
+    from rla_gym.models.autoencoder import autoencoder_loss
+    from rla_gym.training.flow_metrics import dream_chunk
+
+    trained = training(store, autoencoder, config, decoded_weight=1.0, full_share=1.0)
+    with torch.no_grad():
+        for parameter in trained.model.parameters():
+            parameter += 0.05 * torch.randn(parameter.shape, generator=torch.Generator().manual_seed(1))
+    batch = trained.batch(0, 0)
+    loss, parts = trained.loss(batch, 0)
+    with torch.no_grad():
+        noise = torch.zeros(12, 4, 8)
+        dreamed, _ = dream_chunk(
+            trained.model, autoencoder, batch["tokens"], batch["chunks"], batch["proprio"], noise, 1
+        )
+        wanted = autoencoder_loss(dreamed, batch["tokens"], batch["next_tokens"], moving_weight=4.0)
+    torch.testing.assert_close(parts["decoded"], wanted, atol=1e-5, rtol=1e-4)
+    plain = training(store, autoencoder, config, full_share=1.0)
+    plain.model.load_state_dict(trained.model.state_dict())
+    torch.testing.assert_close(loss - plain.loss(batch, 0)[0], wanted, atol=1e-4, rtol=1e-4)
+
+
+def test_a_continued_training_starts_from_the_given_weights(store, autoencoder, config):
+    first = training(store, autoencoder, config)
+    weights = {name: value + 0.5 for name, value in first.model.state_dict().items()}
+    second = training(store, autoencoder, config, seed=5, start=weights)
+    assert all(torch.equal(value, weights[name]) for name, value in second.model.state_dict().items())
+    assert second.describe()["start"] and not first.describe()["start"]
