@@ -34,8 +34,8 @@ def encoders(found: dict[str, Any]) -> str:
         [
             *lines,
             "",
-            f"Held-out error of a position probe on {settings['components']} PCA channels, {settings['train_frames']:,} "
-            f"training frames, mean and range over {len(found['seeds'])} probe seeds "
+            f"Held-out error of a position probe on {settings['components']} PCA channels, "
+            f"{settings['train_frames']:,} training frames, mean and range over {len(found['seeds'])} probe seeds "
             "(`benchmarks/results/encoders.json`).",
         ]
     )
@@ -65,9 +65,9 @@ def fidelity(found: dict[str, Any]) -> str:
         [
             *lines,
             "",
-            f"Dream error of error if nothing moved, on held-out starts where the cube truly moved; 95 % intervals by bootstrap "
-            f"over starts; {found['count']} starts of each kind; the probe's own error in mm: {floors} (proprio is the "
-            "pusher) (`benchmarks/results/fidelity-push-cube.json`).",
+            "Dream error of error if nothing moved, on held-out starts where the cube truly moved; 95 % intervals by "
+            f"bootstrap over starts; {found['count']} starts of each kind; the probe's own error in mm: {floors} "
+            "(proprio is the pusher) (`benchmarks/results/fidelity-push-cube.json`).",
         ]
     )
 
@@ -76,7 +76,8 @@ def demo(found: dict[str, Any]) -> str:
     """The demonstration over its seeds."""
     lines = ["| solved | cloned | after PPO in the dream | difference |", "|---|---|---|---|"]
     for seed in found["seeds"]:
-        lines.append(_demo_row(f"real MuJoCo, seed {seed['seed']}", seed["real_before"], seed["real_after"], seed["difference"]))
+        label = f"real MuJoCo, seed {seed['seed']}"
+        lines.append(_demo_row(label, seed["real_before"], seed["real_after"], seed["difference"]))
     for name, label in (("real", "real MuJoCo, all seeds"), ("dream", "in the dream, all seeds")):
         part = found["summary"][name]
         before = {"rate": part["before"], "interval": part["before_interval"]}
@@ -87,9 +88,9 @@ def demo(found: dict[str, Any]) -> str:
         [
             *lines,
             "",
-            f"{config['demonstrations']} demonstrations, {config['minutes']:g} minutes of PPO a seed, last iterate (no selection), "
-            f"{config['episodes']} real episodes a seed from starts that neither cloning nor training saw; 95 % intervals, "
-            "differences on the same starts (`benchmarks/results/demo-push-cube.json`).",
+            f"{config['demonstrations']} demonstrations, {config['minutes']:g} minutes of PPO a seed, last iterate (no "
+            f"selection), {config['episodes']} real episodes a seed from starts that neither cloning nor training saw; "
+            "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`).",
         ]
     )
 
@@ -134,7 +135,10 @@ def _spread(values: list[float]) -> str:
 
 
 def _demo_row(label: str, before: dict[str, Any], after: dict[str, Any], difference: dict[str, Any]) -> str:
-    cells = [f"{100 * part['rate']:.1f} % [{100 * part['interval'][0]:.1f}, {100 * part['interval'][1]:.1f}]" for part in (before, after)]
+    cells = [
+        f"{100 * part['rate']:.1f} % [{100 * part['interval'][0]:.1f}, {100 * part['interval'][1]:.1f}]"
+        for part in (before, after)
+    ]
     change = f"{100 * difference['difference']:+.1f} [{100 * difference['low']:+.1f}, {100 * difference['high']:+.1f}]"
     return f"| {label} | {cells[0]} | {cells[1]} | {change} |"
 

@@ -23,6 +23,7 @@ import torch
 from torch import Tensor, nn
 
 from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
+from rla_gym.card import card_markdown
 from rla_gym.extras import require
 from rla_gym.files import read_json, sha256_file, write_json
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
@@ -282,39 +283,3 @@ def _replace_folder(temporary: Path, folder: Path) -> None:
         os.replace(folder, old)
     os.replace(temporary, folder)
     shutil.rmtree(old, ignore_errors=True)
-
-
-def card_markdown(bundle: Bundle) -> str:
-    """The checkpoint's card as Markdown."""
-    config = bundle.config
-    counts = ", ".join(
-        f"{int((bundle.references.parts == index).sum())} {part}"
-        for index, part in enumerate(("training", "validation", "test"))
-    )
-    lines = [
-        f"# {config.name}",
-        "",
-        f"A world model of the task {config.task}: residual latent actions (arXiv 2605.07079) between tokens of "
-        f"{config.encoder_name}, {config.grid[0]}x{config.grid[1]} patches of {config.autoencoder.channels} channels.",
-        "",
-        "```python",
-        "import gymnasium as gym",
-        "import rla_gym",
-        "",
-        f'env = gym.make("RLAWorld-v0", ckpt="{config.name}")',
-        "```",
-        "",
-        "| | |",
-        "|---|---|",
-        f"| chunk | {config.chunk} control steps of {config.action_size} numbers, {config.control_hz:g} Hz |",
-        f"| episode | {config.max_episode_steps} chunks |",
-        f"| prediction | {config.steps} Euler steps, temperature {config.temperature:g} |",
-        f"| reward | {config.reward.mode}, {config.reward.metric} over {config.reward.patches} patches |",
-        f"| reference episodes | {counts} |",
-        "",
-    ]
-    cards = (("Data", config.data_card), ("Training", config.training_card), ("Measured", config.metrics))
-    for title, card in cards:
-        if card:
-            lines += [f"## {title}", "", *(f"- {name}: {value}" for name, value in card.items()), ""]
-    return "\n".join(lines)

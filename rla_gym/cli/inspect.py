@@ -55,7 +55,8 @@ def card_of(text: str, verify: bool = False) -> str:
 
 
 def _checkpoint(text: str) -> str:
-    from rla_gym.checkpoint import card_markdown, load_checkpoint
+    from rla_gym.card import card_markdown
+    from rla_gym.checkpoint import load_checkpoint
 
     bundle = load_checkpoint(text)
     models = {name: getattr(bundle, name) for name in ("autoencoder", "flow", "features", "image_decoder")}

@@ -23,24 +23,24 @@ class DemoConfig:
     threads: int = 1
     """Threads of torch; more than there are free cores make it much slower."""
 
-    demonstrations: int = 20
+    demonstrations: int = 100
     """Successful expert episodes to clone, recorded fresh in the simulator."""
-    demonstration_noise: float = 0.3
+    demonstration_noise: float = 0.2
     """Noise level of the scripted expert."""
     clone_epochs: int = 400
     """At most this many passes over the demonstrations."""
     clone_learning_rate: float = 1e-3
-    clone_weight_decay: float = 1e-3
-    clone_noise: float = 0.05
+    clone_weight_decay: float = 1e-4
+    clone_noise: float = 0.02
     """Standard deviation of noise on the standardised observations while cloning."""
     clone_held_out: float = 0.2
     """Share of the demonstrations that decides when to stop."""
-    hidden: tuple[int, ...] = (128, 128)
+    hidden: tuple[int, ...] = (256, 256)
     """Widths of the hidden layers of policy and value function."""
 
     num_envs: int = 64
     """Dreams side by side."""
-    minutes: float = 5.0
+    minutes: float = 3.0
     """Training stops after this time (one seed's), or after `timesteps`."""
     timesteps: int = 200_000
     """Chunks to dream at most, over all environments."""
@@ -50,7 +50,7 @@ class DemoConfig:
     """Weight of KL(policy || cloned policy) on the dreamed observations, in the loss."""
     bc_weight: float = 0.0
     """Weight of the cloning loss on the demonstrations, in the loss."""
-    horizon: int | None = None
+    horizon: int | None = 6
     """Chunks of a dream; None: the checkpoint's."""
     p_initial_frame: float = 0.3
     """Share of dreams that start at a reference's first frame; the others start anywhere in it."""

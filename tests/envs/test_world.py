@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+import shutil
 import subprocess
 import sys
 import warnings
@@ -177,3 +179,14 @@ def test_public_names_exist() -> None:
         assert getattr(rla_gym, name) is not None
     with pytest.raises(AttributeError, match="RLAWorldEnv"):
         rla_gym.__getattr__("nothing")
+
+
+def test_the_built_in_checkpoint_is_the_default(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(checkpoint, tmp_path / "push-cube")
+    monkeypatch.setattr("rla_gym.checkpoint.BUILT_IN", tmp_path)
+    world = gym.make("RLAWorld-v0").unwrapped
+    assert world.episodes.bundle.path == (tmp_path / "push-cube").resolve()
+    for environment in (rla_gym.RLARealEnv, rla_gym.RLAWorldVecEnv, rla_gym.RLARealVecEnv):
+        assert inspect.signature(environment.__init__).parameters["ckpt"].default == "push-cube"
