@@ -40,7 +40,7 @@ class DemoConfig:
 
     num_envs: int = 64
     """Dreams side by side."""
-    minutes: float = 3.0
+    minutes: float = 2.5
     """Training stops after this time (one seed's), or after `timesteps`."""
     timesteps: int = 200_000
     """Chunks to dream at most, over all environments."""

@@ -138,14 +138,15 @@ def test_every_weight_gets_a_gradient_under_bf16_feedback(store, autoencoder, co
 
 
 def test_loss_learns_what_actions_do(store, autoencoder, config, tmp_path):
-    trainable = training(store, autoencoder, config, batch_size=32)
-    loop = LoopConfig(steps=200, batch_size=32, lr=3e-3, warmup=30, save_every=200, eval_every=200, ema=0.95)
-    batch = training(store, autoencoder, config, batch_size=256).batch(999, 0)
+    trainable = training(store, autoencoder, config, batch_size=32, end_share=0.5, moving_share=0.5)
+    loop = LoopConfig(steps=300, batch_size=32, lr=3e-3, warmup=30, save_every=300, eval_every=300, ema=0.95)
+    # From noise alone (t = 1) the actions are all that can tell where things go.
+    batch = training(store, autoencoder, config, batch_size=256, end_share=1.0, moving_share=1.0).batch(999, 0)
     before = flow_part(trainable, batch)
     fit(trainable, loop, tmp_path, **QUIET)
     other = {**batch, "chunks": batch["chunks"].roll(100, 0), "lengths": batch["lengths"].roll(100, 0)}
-    assert flow_part(trainable, batch) < 0.8 * before  # measured 1.70 of 3.11
-    assert flow_part(trainable, batch) < flow_part(trainable, other) - 0.1  # measured 1.70 against 1.91
+    assert flow_part(trainable, batch) < 0.8 * before
+    assert flow_part(trainable, batch) < flow_part(trainable, other) - 0.1
 
 
 @torch.no_grad()
