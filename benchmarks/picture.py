@@ -31,7 +31,7 @@ class Args:
 
 
 def strip(bundle: Bundle, task: Task, episode: int, chunks: int) -> np.ndarray:
-    """``(2 H, (chunks + 1) W, 3)`` uint8: frames after each chunk, dream above reality; white where the episode is over."""
+    """Frames after each chunk, dream above reality, white after the end: ``(2 H, (chunks + 1) W, 3)`` uint8."""
     references, size = bundle.references, bundle.config.chunk
     start, length = int(references.starts[episode]), int(references.lengths[episode])
     dream = Dream(bundle, 1)

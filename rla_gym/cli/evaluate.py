@@ -42,6 +42,7 @@ class Evaluate:
         from rla_gym.evaluation.fidelity import fidelity
         from rla_gym.evaluation.probe import ProbeConfig, train_probe
         from rla_gym.files import write_json
+        from rla_gym.provenance import commit, versions
         from rla_gym.tasks import make_task
         from rla_gym.training.records import plain
 
@@ -57,7 +58,9 @@ class Evaluate:
             task.close()
         print(fidelity_table(found))
         if self.out is not None:
-            write_json(self.out, plain({"checkpoint": bundle.config.name, "count": self.count, **found}))
+            settings = {"count": self.count, "seed": self.seed, "probe_steps": self.probe_steps}
+            made = {"checkpoint": bundle.config.name, "commit": commit(), "versions": versions()}
+            write_json(self.out, plain({**made, **settings, **found}))
             print(f"written to {self.out}")
 
 
