@@ -84,13 +84,16 @@ def demo(found: dict[str, Any]) -> str:
         after = {"rate": part["after"], "interval": part["after_interval"]}
         lines.append(_demo_row(f"**{label}** ({part['episodes']} episodes)", before, after, part["difference"]))
     config = found["config"]
+    changes = [100 * seed["difference"]["difference"] for seed in found["seeds"]]
     return "\n".join(
         [
             *lines,
             "",
             f"{config['demonstrations']} demonstrations, {config['minutes']:g} minutes of PPO a seed, last iterate (no "
             f"selection), {config['episodes']} real episodes a seed from starts that neither cloning nor training saw; "
-            "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`).",
+            "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`). They count episodes; between the "
+            f"{len(changes)} seeds the real difference varies from {min(changes):+.1f} to {max(changes):+.1f} points, so "
+            "more seeds are needed before it is settled.",
         ]
     )
 
