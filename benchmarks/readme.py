@@ -90,8 +90,8 @@ def demo(found: dict[str, Any]) -> str:
             *lines,
             "",
             f"{config['demonstrations']} demonstrations, {config['minutes']:g} minutes of PPO a seed, last iterate, "
-            f"settings chosen on an earlier checkpoint; {config['episodes']} real episodes a seed from starts that neither "
-            "cloning nor training saw; "
+            f"settings chosen on an earlier checkpoint; {config['episodes']} real episodes a seed from starts that "
+            "neither cloning nor training saw; "
             "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`). They count "
             f"episodes; between the {len(changes)} seeds the real difference varies from {min(changes):+.1f} to "
             f"{max(changes):+.1f} points, so more seeds are needed before it is settled.",
