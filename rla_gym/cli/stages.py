@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 if TYPE_CHECKING:
     from rla_gym.data.tokens import TokenStore
@@ -92,11 +92,16 @@ class AutoencoderStage(Optimization):
             feedback=self.feedback,
             chunk=sizes.chunk,
             held_out_pairs=self.held_out,
+            **self.beginning(sizes),
         )
+
+    def beginning(self, sizes: Sizes) -> dict[str, Any]:
+        """What the training goes on from, as options of `AutoencoderTraining`; nothing here."""
+        return {}
 
 
 @dataclass(frozen=True, kw_only=True)
-class DecoderStage(Optimization):
+class DecoderStage(AutoencoderStage):
     """The autoencoder's decoder once more, its encoder and with it the flow's latents kept: it learns to go on from its
     own tokens, as dreams do."""
 
@@ -105,34 +110,15 @@ class DecoderStage(Optimization):
     lr: float | None = 6e-4
     warmup: int = 50
     seed: int = 1
-    max_horizon: int = 8
-    """Frames between the two of a pair, at most."""
-    moving_weight: float = 4.0
-    """Weight of patches that move."""
-    moving_share: float = 0.4
-    """Share of first frames drawn from the half with the most motion."""
     feedback: float = 0.5
     """Share of a batch that starts from reconstructed tokens."""
 
-    def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
-        """The training; the autoencoder is read from the run's folder beside it."""
+    def beginning(self, sizes: Sizes) -> dict[str, Any]:
+        """The trained autoencoder, read from the run's folder beside it, with its encoder frozen."""
         from rla_gym.trained import TrainedRun
-        from rla_gym.training.autoencoder import AutoencoderTraining
 
-        return AutoencoderTraining(
-            store,
-            configs.autoencoder,
-            self.batch_size,
-            self.seed,
-            max_horizon=self.max_horizon,
-            moving_weight=self.moving_weight,
-            moving_share=self.moving_share,
-            feedback=self.feedback,
-            chunk=sizes.chunk,
-            held_out_pairs=self.held_out,
-            start=TrainedRun.read(sizes.out / FOLDERS["autoencoder"]).weights["autoencoder"],
-            freeze_encoder=True,
-        )
+        weights = TrainedRun.read(sizes.out / FOLDERS["autoencoder"]).weights["autoencoder"]
+        return {"start": weights, "freeze_encoder": True}
 
 
 @dataclass(frozen=True, kw_only=True)
