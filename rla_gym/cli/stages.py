@@ -50,6 +50,8 @@ class Optimization:
     """Of matrices and convolutions."""
     ema: float = 0.998
     """Highest decay of the averaged weights, which are the ones used later."""
+    optimizer: Literal["adamw", "muon"] = "adamw"
+    """muon: Muon for the matrices of transformer blocks and AdamW for the rest."""
     precision: Literal["no", "bf16"] = "no"
     """bf16: autocast."""
     seed: int = 0
@@ -148,21 +150,21 @@ class FeaturesStage(Optimization):
 class FlowStage(Optimization):
     """The flow world model, on the latents of the trained autoencoder."""
 
-    warmup: int = 300
+    optimizer: Literal["adamw", "muon"] = "muon"
     held_out: int = 128
-    draws: int = 2
+    draws: int = 1
     """Draws of noise and time for each sample; they share its conditioning."""
     full_share: float = 0.75
     """Share of a batch with chunks of full length; the others are shorter."""
-    end_share: float = 0.3
+    end_share: float = 0.2
     """Share of draws at t = 1 exactly."""
     zero_noise: float = 0.5
     """Share of those with zero noise, where dreams of temperature 0 start."""
     proprio_weight: float = 1.0
     """Weight of predicted proprioception."""
-    moving_share: float = 0.4
+    moving_share: float = 0.5
     """Share of first frames drawn from the half with the most motion."""
-    feedback: float = 0.4
+    feedback: float = 0.3
     """Share of a batch that starts from the model's own dream."""
     feedback_rounds: int = 2
     """Chunks of that dream."""

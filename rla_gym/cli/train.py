@@ -164,6 +164,7 @@ def train(stages: Mapping[str, Stage], options: RunOptions) -> bool:
             warmup=stage.warmup,
             weight_decay=stage.weight_decay,
             ema=stage.ema,
+            optimizer=stage.optimizer,
             precision=stage.precision,
             seed=stage.seed,
             log_every=stage.log_every,

@@ -73,6 +73,8 @@ def tiny(
         position_embedding=True,
         slot_embedding=True,
         proprio_size=proprio_size,
+        proprio_octaves=6,
+        next_proprio=True,
     )
     image_decoder = ImageDecoderConfig(
         in_channels=channels,
@@ -122,6 +124,8 @@ def base(
         position_embedding=True,
         slot_embedding=True,
         proprio_size=proprio_size,
+        proprio_octaves=6,
+        next_proprio=True,
     )
     image_decoder = ImageDecoderConfig(in_channels=channels, channels=(384, 256, 128, 64, 32))
     return ModelConfigs(autoencoder, flow, image_decoder)

@@ -185,6 +185,18 @@ def sinusoid(t: torch.Tensor, size: int = 256, max_period: float = 10_000.0) -> 
     return torch.cat([angles.cos(), angles.sin()], dim=-1)
 
 
+def waves(x: torch.Tensor, octaves: int) -> torch.Tensor:
+    """`x` (B, P) with its sines and cosines at π/4, π/2, π, ... radians a unit: (B, P·(1 + 2·octaves)).
+
+    Standardised values stay within ±4, one period of the slowest.
+    """
+    if not octaves:
+        return x
+    frequencies = math.pi / 4 * 2.0 ** torch.arange(octaves, dtype=x.dtype, device=x.device)
+    angles = (x.unsqueeze(-1) * frequencies).flatten(-2)
+    return torch.cat([x, angles.sin(), angles.cos()], dim=-1)
+
+
 class TimeEmbedding(nn.Module):
     """Sinusoid of the flow time, Linear, SiLU, Linear."""
 

@@ -24,6 +24,7 @@ from rla_gym.models.transformer import (
     TimeEmbedding,
     full_precision,
     initialize,
+    waves,
     zero,
 )
 
@@ -72,6 +73,11 @@ class FlowConfig:
     """Add a learned vector per latent slot (ours); without it the flow cannot tell slots apart."""
     proprio_size: int = 0
     """P > 0: proprioception conditions the prediction and its change is predicted (ours)."""
+    proprio_octaves: int = 0
+    """Sines and cosines of proprioception, at so many octaves, beside its values (ours): an MLP of the bare
+    values is too smooth to point at a place within a patch."""
+    next_proprio: bool = False
+    """Predict the change of proprioception from the actions first, and condition the tokens on it (ours)."""
 
 
 class FlowWorldModel(nn.Module):
@@ -119,9 +125,12 @@ class FlowWorldModel(nn.Module):
         self.flow_norm_out = nn.LayerNorm(flow_width)
         self.flow_out_proj = nn.Linear(flow_width, config.latent_channels)
         if config.proprio_size:
-            self.proprio_embed = nn.Sequential(
-                nn.Linear(config.proprio_size, width), nn.GELU(), nn.Linear(width, width)
-            )
+            self.proprio_embed = self._proprio_mlp()
+            if config.next_proprio:
+                self.next_proprio_embed = self._proprio_mlp()
+                self.proprio_guess = nn.Sequential(
+                    nn.Linear(2 * width, width), nn.GELU(), nn.Linear(width, config.proprio_size)
+                )
             self.proprio_head = nn.Sequential(
                 nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, config.proprio_size)
             )
@@ -139,6 +148,12 @@ class FlowWorldModel(nn.Module):
                 nn.init.normal_(embedding, std=0.2, generator=generator)
         if self.config.proprio_size:
             zero(self.proprio_head[2])
+            if self.config.next_proprio:
+                zero(self.proprio_guess[2])
+
+    def _proprio_mlp(self) -> nn.Sequential:
+        size, width = self.config.proprio_size * (1 + 2 * self.config.proprio_octaves), self.config.width
+        return nn.Sequential(nn.Linear(size, width), nn.GELU(), nn.Linear(width, width))
 
     def set_latent_statistics(self, scale: torch.Tensor, mean: torch.Tensor | None = None) -> None:
         """Set the scale, (N, D) with `per_dimension_scale` and else a scalar, and the mean (N, D), zero if
@@ -189,8 +204,14 @@ class FlowWorldModel(nn.Module):
         check_position_count("tokens", tokens, self.position)
         action = self.qpos_encoders.encode(chunk, lengths, robots)
         embedded = self._embed_proprio(proprio, tokens.shape[0])
-        if embedded is not None:
+        guess = None
+        if embedded is not None and proprio is not None:
             action = action + embedded
+            if config.next_proprio:
+                guess = full_precision(self.proprio_guess(torch.cat([action, embedded], dim=-1)))
+                # Detached: the guess learns to be right about proprioception, not what suits the tokens.
+                later = waves(proprio + guess.detach(), config.proprio_octaves)
+                action = action + full_precision(self.next_proprio_embed(later))
 
         x = full_precision(self.xt_proj(tokens))
         if self.position is not None:
@@ -207,6 +228,7 @@ class FlowWorldModel(nn.Module):
         delta = None
         if embedded is not None:
             delta = full_precision(self.proprio_head(torch.cat([action, embedded, x.mean(1)], dim=-1)))
+            delta = delta if guess is None else guess + delta
         return Conditioning(action, x, tuple(keys), tuple(values), delta)
 
     def _embed_proprio(self, proprio: torch.Tensor | None, batch: int) -> torch.Tensor | None:
@@ -220,7 +242,7 @@ class FlowWorldModel(nn.Module):
                 f"proprio has shape {tuple(proprio.shape)}, but the model was built with proprio_size=0"
             )
         check_shape("proprio", proprio, (batch, size))
-        return full_precision(self.proprio_embed(proprio))
+        return full_precision(self.proprio_embed(waves(proprio, self.config.proprio_octaves)))
 
     def velocity(self, x: torch.Tensor, t: torch.Tensor, conditioning: Conditioning) -> torch.Tensor:
         """Velocity (R, N, D) float32 of the flow at `x` (R, N, D), R = len(conditioning), and `t` (R,) or

@@ -23,7 +23,7 @@ from torch import Tensor, nn
 from rla_gym.extras import require
 from rla_gym.training.ema import Ema, flat_state
 from rla_gym.training.log import RunLog
-from rla_gym.training.optimizer import load_moments, make_optimizer, moments
+from rla_gym.training.optimizer import OPTIMIZERS, load_moments, make_optimizers, moments
 from rla_gym.training.records import RunRecords, differences, load_weights, section
 from rla_gym.training.schedule import learning_rate
 
@@ -40,11 +40,12 @@ class LoopConfig:
     Attributes:
         steps: optimiser steps of the whole run.
         batch_size: samples of one process in one step.
-        lr: highest learning rate (AdamW, cosine with warm-up).
+        lr: highest learning rate (cosine with warm-up).
         warmup: steps of linear warm-up.
         weight_decay: of matrices and convolutions; biases, norms and other vectors are never decayed.
         clip: highest gradient norm.
         ema: highest decay of the averaged weights; 0 for none.
+        optimizer: "adamw", or "muon" (see `rla_gym.training.optimizer`).
         precision: "no" (float32) or "bf16" (autocast).
         seed: of the batches; must equal the trainable's.
         log_every, eval_every, save_every: intervals in steps.
@@ -60,6 +61,7 @@ class LoopConfig:
     weight_decay: float = 0.0
     clip: float = 1.0
     ema: float = 0.999
+    optimizer: str = "adamw"
     precision: str = "no"
     seed: int = 0
     log_every: int = 20
@@ -73,6 +75,8 @@ class LoopConfig:
         for name in ("steps", "batch_size", "log_every", "eval_every", "save_every", "keep"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name} must be at least 1, not {getattr(self, name)}")
+        if self.optimizer not in OPTIMIZERS:
+            raise ValueError(f"optimizer must be one of {', '.join(OPTIMIZERS)}, not {self.optimizer!r}")
         if self.precision not in ("no", "bf16"):
             raise ValueError(f"precision must be 'no' or 'bf16', not {self.precision!r}")
         if not self.clip > 0 or not self.lr > 0:
@@ -185,14 +189,15 @@ def fit(
         if folder is not None:
             module.load_state_dict(section(tensors, f"model/{name}"))
         module.to(accelerator.device).train()
-    names, optimizer = make_optimizer(
-        modules, config.lr, config.weight_decay, fused=accelerator.device.type == "cuda"
+    optimizing = make_optimizers(
+        modules, config.optimizer, config.lr, config.weight_decay, fused=accelerator.device.type == "cuda"
     )
-    wrapped, prepared = accelerator.prepare(_Step(trainable), optimizer)
+    trained = [parameter for one in optimizing for parameter in one.names.values()]
+    wrapped, *prepared = accelerator.prepare(_Step(trainable), *(one.optimizer for one in optimizing))
     ema = Ema(modules, config.ema)
     if folder is not None:
         ema.load(section(tensors, "ema"), state["ema_updates"])
-        load_moments(optimizer, names, tensors)
+        load_moments(optimizing, tensors)
     del tensors
 
     log = RunLog(records, config.steps, config.log_every, state["step"], writes, progress, tensorboard)
@@ -204,7 +209,7 @@ def fit(
             return None
         everything = {f"model/{name}": tensor for name, tensor in flat_state(modules).items()}
         everything |= {f"ema/{name}": tensor for name, tensor in ema.shadow.items()}
-        everything |= moments(optimizer, names)
+        everything |= moments(optimizing)
         content = {"ema_updates": ema.updates, "metrics": metrics, "description": description}
         return records.save(step, everything, content)
 
@@ -217,14 +222,16 @@ def fit(
     ):
         for batch in batches:
             rate = learning_rate(step, config.steps, config.lr, config.warmup, config.final_lr_fraction)
-            for group in optimizer.param_groups:
-                group["lr"] = rate
-            prepared.zero_grad()
+            for one in prepared:
+                for group in one.param_groups:
+                    group["lr"] = rate
+                one.zero_grad()
             loss, parts = wrapped(batch, step)
             accelerator.backward(loss)
-            norm = accelerator.clip_grad_norm_(list(names.values()), config.clip)
+            norm = accelerator.clip_grad_norm_(trained, config.clip)
             _check_finite(loss, norm, batch, step, rank, records.latest)
-            prepared.step()
+            for one in prepared:
+                one.step()
             ema.update()
             step += 1
             log.step(step, rate, loss, norm, parts)

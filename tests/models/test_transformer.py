@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rla_gym.models.transformer import Attention, Block, ConditioningBlock, FlowBlock, initialize, sinusoid
+from rla_gym.models.transformer import Attention, Block, ConditioningBlock, FlowBlock, initialize, sinusoid, waves
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -68,3 +68,14 @@ def test_initialisation_depends_on_its_generator_alone():
 def test_heads_must_divide_width():
     with pytest.raises(ValueError, match="width 30 is not a multiple of the number of heads 4"):
         Attention(30, 4)
+
+
+def test_waves_tell_places_apart_that_bare_values_hardly_do():
+    x = torch.tensor([[0.5, -1.0]])
+    assert torch.equal(waves(x, 0), x)
+    found = waves(x, 2)
+    quarter = torch.pi / 4
+    angles = quarter * x.repeat_interleave(2, 1) * torch.tensor([1.0, 2.0, 1.0, 2.0])
+    torch.testing.assert_close(found, torch.cat([x, angles.sin(), angles.cos()], 1))
+    near = x + 0.02
+    assert (waves(near, 6) - waves(x, 6)).norm() > 10 * (near - x).norm()

@@ -15,7 +15,7 @@ SMALL = FlowConfig(
 )  # fmt: skip
 OURS = replace(
     SMALL, strict_chunks=True, latent_scale=1.0, per_dimension_scale=True, input_projection=True,
-    position_embedding=True, slot_embedding=True, proprio_size=2,
+    position_embedding=True, slot_embedding=True, proprio_size=2, proprio_octaves=3, next_proprio=True,
 )  # fmt: skip
 
 
