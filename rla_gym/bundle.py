@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
+from torch.nn import functional as F
 
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
@@ -18,10 +19,9 @@ from rla_gym.models.features import FeaturesConfig, KeypointFeatures
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.models.world_model import FlowConfig, FlowWorldModel
 from rla_gym.references import References
+from rla_gym.rows import WholeBlocks
 
 NO_WIDTH = 1e-12
-SMALLEST_BATCH = 8
-"""Fewer rows are padded to this many: matrix products of few rows run in other kernels, with other rounding."""
 
 
 @dataclass(frozen=True)
@@ -100,6 +100,7 @@ class Bundle:
     Attributes:
         mean, std: (C,) float32 statistics of stored tokens.
         proprio_mean, proprio_std: (P,) float32.
+        object_weights: (F,) float32, how much each feature counts in the distance "objects"; None: it is not known.
         pca_mean, pca_components: (C',) and (C, C') of the channel map between encoder and stored tokens, or None.
         encoder_path: the encoder's own file, None where the checkpoint has none.
     """
@@ -114,6 +115,7 @@ class Bundle:
     proprio_std: Tensor
     references: References
     image_decoder: ImageDecoder | None = None
+    object_weights: Tensor | None = None
     pca_mean: Tensor | None = None
     pca_components: Tensor | None = None
     encoder_path: Path | None = None
@@ -179,10 +181,10 @@ class Bundle:
         They pass the same channel map and float16 rounding as the stored tokens, so a recorded frame gives the
         recorded tokens.
         """
-        with torch.inference_mode():
+        with torch.inference_mode(), WholeBlocks():
             tokens = self.encoder.encode(torch.from_numpy(np.ascontiguousarray(frames))).cpu()
             if self.pca_mean is not None and self.pca_components is not None:
-                tokens = (tokens - self.pca_mean.cpu()) @ self.pca_components.cpu().T
+                tokens = F.linear(tokens - self.pca_mean.cpu(), self.pca_components.cpu())
             return (tokens.half().float() - self.mean.cpu()) / self.std.cpu()
 
     def standardize_proprio(self, proprio: Tensor) -> Tensor:
@@ -193,21 +195,37 @@ class Bundle:
 
     def feature_map(self, tokens: Tensor) -> Tensor:
         """Features (B, F) float32 of standardised tokens (B, L, C); a row's result does not depend on B."""
-        with torch.inference_mode():
-            features: Tensor = self.features(padded(tokens))
-        return features[: len(tokens)].clone()
+        with torch.inference_mode(), WholeBlocks():
+            features: Tensor = self.features(tokens)
+        return features.clone()
+
+    def object_map(self, tokens: Tensor) -> Tensor:
+        """Features (B, F) float32 times their weights in the distance "objects".
+
+        Raises:
+            ValueError: the checkpoint has no such weights.
+        """
+        if self.object_weights is None:
+            raise ValueError(
+                f"checkpoint {self.config.name!r} does not know which features follow objects: take metric='features', "
+                "or export the checkpoint again"
+            )
+        return self.feature_map(tokens) * self.object_weights
 
     def decode_images(self, tokens: Tensor) -> np.ndarray:
-        """Frames (B, H, W, 3) uint8 of standardised tokens (B, L, C).
+        """Frames (B, H, W, 3) uint8 of standardised tokens (B, L, C); on the CPU a frame does not depend on B.
 
         Raises:
             ValueError: the checkpoint has no image decoder.
         """
         if self.image_decoder is None:
             raise ValueError(f"checkpoint {self.config.name!r} has no image decoder, so its dreams have no pictures")
+        # Convolutions round by the size of their batch. One frame at a time costs the CPU next to nothing.
+        parts = tokens.split(1 if tokens.device.type == "cpu" else len(tokens))
+        grid, size = self.config.grid, self.config.frame_size
         with torch.inference_mode():
-            images = self.image_decoder.image(padded(tokens), self.config.grid, self.config.frame_size)
-            pixels = (images[: len(tokens)] * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+            images = torch.cat([self.image_decoder.image(part, grid, size) for part in parts])
+            pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
             return np.ascontiguousarray(pixels.cpu().numpy())
 
     def scale_actions(self, actions: np.ndarray) -> np.ndarray:
@@ -228,9 +246,3 @@ class Bundle:
         # Worked in float64: a contact turns the last bit of a float32 action into a millimetre.
         low = np.asarray(self.config.action_low, np.float64)
         return low, np.asarray(self.config.action_high, np.float64) - low
-
-
-def padded(tensor: Tensor) -> Tensor:
-    """`tensor` with copies of its first row at the end, so that it has at least `SMALLEST_BATCH` rows."""
-    missing = SMALLEST_BATCH - len(tensor)
-    return tensor if missing <= 0 else torch.cat([tensor, tensor[:1].expand(missing, *tensor.shape[1:])])

@@ -24,8 +24,8 @@ from torch import Tensor, nn
 
 from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
 from rla_gym.card import card_markdown
-from rla_gym.extras import require
 from rla_gym.files import read_json, sha256_file, write_json
+from rla_gym.hub import download, is_hub_id
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
@@ -41,7 +41,7 @@ DEFAULT_CHECKPOINT = "push-cube"
 """Built-in checkpoint of environments that are made without naming one."""
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 STATISTICS = ("mean", "std", "proprio_mean", "proprio_std")
-OPTIONAL_STATISTICS = ("pca_mean", "pca_components")
+OPTIONAL_STATISTICS = ("pca_mean", "pca_components", "object_weights")
 NESTED: dict[str, type] = {
     "autoencoder": RLAConfig,
     "flow": FlowConfig,
@@ -97,6 +97,7 @@ def load_checkpoint(name_or_path: str | Path | Bundle) -> Bundle:
         FileNotFoundError: nothing of that name; the text lists the built-in ones.
         ValueError: a pickle, a newer schema, a file that is cut off or has another hash, a damaged configuration.
         KeyError: a tensor that is missing, by name.
+        ConnectionError: a hub id that cannot be downloaded, and is not in the hub's cache.
     """
     if isinstance(name_or_path, Bundle):
         return name_or_path
@@ -126,18 +127,17 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
         raise ValueError(f"{path} is a file; give the checkpoint folder, which holds {CONFIG} and {MODEL}")
     if text in built_in_names():
         return (BUILT_IN / text).resolve()
-    if text.count("/") == 1 and "@" in text and not text.startswith((".", "~")):
-        return _from_hub(text)
+    built_in = f"the built-in ones are {', '.join(built_in_names()) or 'none'}"
+    if is_hub_id(text):
+        return _from_hub(text, built_in)
     raise FileNotFoundError(
-        f"no checkpoint {text!r}: no such folder, and the built-in ones are {', '.join(built_in_names()) or 'none'}; "
+        f"no checkpoint {text!r}: no such folder, and {built_in}; "
         "a checkpoint on the Hugging Face hub is written owner/name@revision"
     )
 
 
-def _from_hub(text: str) -> Path:
-    repository, _, revision = text.partition("@")
-    hub = require("huggingface_hub", extra="hub")
-    folder = Path(hub.snapshot_download(repository, revision=revision))
+def _from_hub(text: str, built_in: str) -> Path:
+    folder = download(text, (CONFIG, MODEL, ENCODER, REFERENCES, "README.md"), built_in)
     if not (folder / CONFIG).is_file():
         raise FileNotFoundError(f"the hub repository {text!r} holds no {CONFIG}: it is no rla_gym checkpoint")
     return folder

@@ -20,6 +20,7 @@ from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.object_weights import object_weights
 from rla_gym.provenance import commit, versions
 from rla_gym.references import References
 from rla_gym.thresholds import calibrate
@@ -46,8 +47,8 @@ def export(
     *,
     name: str,
     encoder_file: str | Path | None = None,
-    references: int = 48,
-    held_out_references: int = 8,
+    references: int = 96,
+    held_out_references: int = 12,
     sources: Sequence[str] = ("expert",),
     reward: RewardDefaults | None = None,
     steps: int = 4,
@@ -83,7 +84,8 @@ def export(
         }
         models = {kind: build_model(kind, part) for kind, part in trained.items()}
         _check_parts(trained, models, store)
-        calibration = calibrate(store, dataset, models["features"], seed=seed)
+        following = object_weights(store, models["features"], seed=seed)
+        calibration = calibrate(store, dataset, models["features"], seed=seed, object_weights=following.weights)
     autoencoder = models.get("decoder", models["autoencoder"])
     episodes = choose_references(store, references, held_out_references, sources, seed)
     spec, chunk = store.info["spec"], int(trained["flow"].trainable["options"]["chunk"])
@@ -112,6 +114,7 @@ def export(
         training_card={
             **{kind: training_card(part) for kind, part in trained.items()},
             "thresholds": calibration.card,
+            "object_weights": following.card,
             "references": {"sources": list(sources), "seed": seed, "episodes": [int(e) for e in episodes]},
             "commit": commit(),
             "versions": versions(),
@@ -126,11 +129,12 @@ def export(
         flow=models["flow"],
         features=models["features"],
         image_decoder=models.get("image_decoder"),
+        object_weights=following.weights,
         mean=torch.from_numpy(store.mean),
         std=torch.from_numpy(store.std),
         proprio_mean=proprio_mean,
         proprio_std=proprio_std,
-        references=References.from_store(store, episodes),
+        references=References.from_store(store, episodes).rounded(),
         pca_mean=None if pca is None else torch.from_numpy(pca.mean),
         pca_components=None if pca is None else torch.from_numpy(pca.components),
         encoder_path=encoder_path,

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 PARTS = ("train", "validation", "test")
 FILE_NAME = "episodes.safetensors"
+STEP_NAME = "token_step"
 
 
 @dataclass(frozen=True)
@@ -104,16 +105,21 @@ class References:
         return np.flatnonzero(keep.cpu().numpy())
 
     @classmethod
-    def from_store(cls, store: TokenStore, episodes: Sequence[int] | np.ndarray) -> References:
-        """Copy `episodes` (ids) of a token store; their part is that of the store's split."""
-        episodes = np.asarray(episodes, np.int64)
+    def from_store(cls, store: TokenStore, episodes: Sequence[int] | np.ndarray | None = None) -> References:
+        """Copy `episodes` (ids) of a token store; their part is that of the store's split.
+
+        None: all episodes in the store's order; their tokens stay on disk and are read as they are used.
+        """
+        whole = episodes is None
+        episodes = np.arange(len(store.lengths)) if episodes is None else np.asarray(episodes, np.int64)
         rows = np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in episodes])
         lengths = store.lengths[episodes]
         parts = np.zeros(len(store.lengths), np.int64)
         for index, part in enumerate(PARTS):
             parts[store.split(part)] = index
         arrays = {
-            "tokens": store.tokens[rows],
+            # Mapped so that writing changes no file: torch warns of tensors on memory that is read only.
+            "tokens": np.load(store.path / "tokens.npy", "c") if whole else store.tokens[rows],
             "starts": np.cumsum(lengths) - lengths,
             "lengths": lengths,
             "actions": store.actions[rows],
@@ -126,12 +132,25 @@ class References:
         }
         return cls(**{name: torch.from_numpy(np.ascontiguousarray(array)) for name, array in arrays.items()})
 
+    def rounded(self) -> References:
+        """The same with tokens that one byte a number can hold: `save` then takes half the room.
+
+        Each channel's tokens become multiples of a power of two, at most 1/63 of the channel's largest.
+        """
+        step = _steps(self.tokens)
+        return replace(self, tokens=((self.tokens.float() / step).round() * step).half())
+
     def save(self, path: str | Path) -> None:
-        """Write one safetensors file, whole or not at all."""
+        """Write one safetensors file, whole or not at all. Nothing is lost: tokens take one byte where they fit."""
         from safetensors.torch import save_file
 
+        tensors = {field.name: getattr(self, field.name).contiguous() for field in fields(self)}
+        step = _steps(self.tokens)
+        multiples = (self.tokens.float() / step).round()
+        if torch.equal((multiples * step).half(), self.tokens):
+            tensors |= {"tokens": multiples.to(torch.int8), STEP_NAME: step}
         with atomic_path(path) as temporary:
-            save_file({field.name: getattr(self, field.name).contiguous() for field in fields(self)}, temporary)
+            save_file(tensors, temporary)
 
     @classmethod
     def from_tensors(cls, tensors: dict[str, Tensor], place: Path) -> References:
@@ -139,4 +158,15 @@ class References:
         missing = [field.name for field in fields(cls) if field.name not in tensors]
         if missing:
             raise KeyError(f"{place} lacks the tensors {', '.join(missing)}: export or fetch the checkpoint again")
-        return cls(**{field.name: tensors[field.name] for field in fields(cls)})
+        found = {field.name: tensors[field.name] for field in fields(cls)}
+        if found["tokens"].dtype == torch.int8:
+            if STEP_NAME not in tensors:
+                raise KeyError(f"{place} lacks the tensor {STEP_NAME}: export or fetch the checkpoint again")
+            found["tokens"] = (found["tokens"].float() * tensors[STEP_NAME]).half()
+        return cls(**found)
+
+
+def _steps(tokens: Tensor) -> Tensor:
+    """Power of two (C,) float32 for each channel of tokens (N, L, C), at least 1/127 of the channel's largest."""
+    largest = tokens.float().abs().amax(dim=(0, 1)).clamp(min=2.0**-14)
+    return torch.exp2((largest / 127).log2().ceil())

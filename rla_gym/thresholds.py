@@ -23,8 +23,8 @@ Distance = Callable[[Tensor, Tensor, Tensor], Tensor]
 """Tokens (n, L, C), goal tokens (1, L, C) and patch weights (L,) of an episode to distances (n,)."""
 
 HOW = (
-    "balanced accuracy, on training episodes that were solved at some frame: the goal is the last solved frame, the "
-    "distances to it are those of the other solved frames against those of the frames that were not solved"
+    "as many unsolved frames under it as solved ones above, on training episodes that were solved at some frame: the "
+    "goal is the last solved frame, the distances to it are those of the other frames"
 )
 
 
@@ -36,11 +36,14 @@ class Calibration:
     card: dict[str, Any]
 
 
-def distances(features: KeypointFeatures) -> dict[str, Distance]:
+def distances(features: KeypointFeatures, object_weights: Tensor | None = None) -> dict[str, Distance]:
     """Every goal distance of `rla_gym.rewards`, by the name of its threshold."""
 
     def in_features(tokens: Tensor, goal: Tensor, weights: Tensor) -> Tensor:
         return (features(tokens) - features(goal)).norm(dim=-1)
+
+    def in_objects(tokens: Tensor, goal: Tensor, weights: Tensor) -> Tensor:
+        return ((features(tokens) - features(goal)) * object_weights).norm(dim=-1)
 
     def of_tokens(metric: str, moving: bool) -> Distance:
         return lambda tokens, goal, weights: token_distance(
@@ -48,13 +51,20 @@ def distances(features: KeypointFeatures) -> dict[str, Distance]:
         )
 
     found: dict[str, Distance] = {"features": in_features}
+    if object_weights is not None:
+        found["objects"] = in_objects
     for metric in ("l1", "l2", "cosine"):
         found[metric], found[f"{metric}/moving"] = of_tokens(metric, False), of_tokens(metric, True)
     return found
 
 
 def calibrate(
-    store: TokenStore, dataset: EpisodeDataset, features: KeypointFeatures, episodes: int = 300, seed: int = 0
+    store: TokenStore,
+    dataset: EpisodeDataset,
+    features: KeypointFeatures,
+    episodes: int = 300,
+    seed: int = 0,
+    object_weights: Tensor | None = None,
 ) -> Calibration:
     """Calibrate every goal distance.
 
@@ -63,6 +73,7 @@ def calibrate(
         features: the map that the distance "features" is measured in.
         episodes: solved training episodes looked at, at most.
         seed: of their choice.
+        object_weights: (F,) of the distance "objects"; None: without it.
 
     Returns:
         No thresholds, and a card that says why, where the data set has too few solved frames or no rewards.
@@ -70,7 +81,8 @@ def calibrate(
     solved = {int(episode): frames for episode, frames in _solved_frames(store, dataset, episodes, seed)}
     if not solved:
         return Calibration({}, {"how": "no threshold: no training episode has two solved frames and one that is not"})
-    measured: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {name: ([], []) for name in distances(features)}
+    metrics = distances(features, object_weights)
+    measured: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {name: ([], []) for name in metrics}
     with torch.inference_mode():
         for episode, is_solved in solved.items():
             first = int(store.starts[episode])
@@ -78,7 +90,7 @@ def calibrate(
             goal = int(np.flatnonzero(is_solved)[-1])
             weights = change_weights(tokens[[0, goal]])
             others = np.arange(len(is_solved)) != goal
-            for name, distance in distances(features).items():
+            for name, distance in metrics.items():
                 values = distance(tokens, tokens[goal : goal + 1], weights).numpy()
                 measured[name][0].append(values[is_solved & others])
                 measured[name][1].append(values[~is_solved])
@@ -90,7 +102,10 @@ def calibrate(
 
 
 def best_threshold(solved: np.ndarray, others: np.ndarray) -> tuple[float, dict[str, Any]]:
-    """The distance that best separates two samples by balanced accuracy, and what it reaches.
+    """The distance under which as many `others` lie as `solved` lie above it, and how well it separates them.
+
+    Wrong in both directions equally often, it counts about as many solved frames as there are. One that weighs both
+    samples alike would be lenient: where few frames are solved, most of those that it takes for solved are not.
 
     Args:
         solved: (n,) distances that should be under it.
@@ -98,15 +113,16 @@ def best_threshold(solved: np.ndarray, others: np.ndarray) -> tuple[float, dict[
     """
     candidates = np.unique(np.concatenate([solved, others]).astype(np.float64))
     middles = np.append((candidates[1:] + candidates[:-1]) / 2, candidates[-1] * 1.001 + 1e-9)
-    hits = np.searchsorted(np.sort(solved), middles) / len(solved)
-    false_alarms = np.searchsorted(np.sort(others), middles) / len(others)
-    best = int(np.argmax(hits - false_alarms))
+    hits, false_alarms = np.searchsorted(np.sort(solved), middles), np.searchsorted(np.sort(others), middles)
+    missed = len(solved) - hits
+    # The last key: among equals the one with the fewest errors.
+    best = int(np.lexsort((missed + false_alarms, np.abs(missed - false_alarms)))[0])
     card = {
         "threshold": float(middles[best]),
         "solved_frames": len(solved),
         "other_frames": len(others),
-        "solved_under": float(hits[best]),
-        "others_under": float(false_alarms[best]),
+        "solved_under": float(hits[best] / len(solved)),
+        "others_under": float(false_alarms[best] / len(others)),
     }
     return float(middles[best]), card
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -23,6 +25,13 @@ from rla_gym.training.batches import proprio_statistics
 # The networks here are tiny: more threads only wait for each other, and where other work has the cores that makes a
 # test many times slower. One thread also gives the same sums, to the last bit, on every machine.
 torch.set_num_threads(1)
+
+# As the command line does: without a display, MuJoCo's own choice finds none. It is read when MuJoCo is imported.
+if sys.platform == "linux":
+    os.environ.setdefault("MUJOCO_GL", "egl")
+
+# Gymnasium's checker opens a window for every environment that has one: let it be one that nobody sees.
+os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 CHUNK, CHANNELS = 4, 12
 
@@ -59,7 +68,7 @@ def stirred(model: torch.nn.Module, seed: int) -> torch.nn.Module:
 def make_bundle(store: TokenStore, encoder: Encoder) -> Bundle:
     """A bundle of tiny networks with random weights on the episodes of `store`."""
     spec, grid = store.info["spec"], store.grid
-    configs = build_configs("tiny", CHANNELS, grid, 2, 2, CHUNK)
+    configs = build_configs("tiny", CHANNELS, grid, 2, spec["proprio_size"], CHUNK)
     sizes = {"encoder_width": 32, "encoder_blocks": 1, "decoder_width": 32, "decoder_blocks": 1}
     autoencoder = replace(configs.autoencoder, latent_tokens=4, latent_channels=8, **sizes)
     flow = replace(
@@ -100,6 +109,7 @@ def make_bundle(store: TokenStore, encoder: Encoder) -> Bundle:
         image_decoder=stirred(ImageDecoder(decoder, torch.Generator().manual_seed(5)), 6),
         mean=torch.from_numpy(store.mean),
         std=torch.from_numpy(store.std),
+        object_weights=torch.linspace(0.2, 1.0, features.size),
         proprio_mean=mean,
         proprio_std=std,
         references=References.from_store(store, range(len(store.lengths))),

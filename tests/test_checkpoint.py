@@ -166,6 +166,16 @@ def test_pickles_are_refused(tmp_path: Path, name: str) -> None:
         load_checkpoint(tmp_path / name)
 
 
+def test_a_pickle_under_the_name_of_safetensors_is_refused(copy: Path) -> None:
+    """Whatever the hashes say: nothing that was pickled is ever run."""
+    path = copy / "model.safetensors"
+    torch.save({"flow.flow_out_proj.weight": torch.zeros(2)}, path)
+    files = {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+    edit(copy, lambda config: config["files"].update({"model.safetensors": files}))
+    with pytest.raises(ValueError, match="model.safetensors is no whole safetensors file"):
+        load_checkpoint(copy)
+
+
 def test_unknown_names_list_what_there_is(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "BUILT_IN", checkpoint.parent)
     assert find_checkpoint("small") == checkpoint.resolve()
@@ -176,6 +186,35 @@ def test_unknown_names_list_what_there_is(checkpoint: Path, tmp_path: Path, monk
         find_checkpoint(tmp_path)
     with pytest.raises(ValueError, match="is a file"):
         find_checkpoint(checkpoint / "model.safetensors")
+
+
+def test_a_hub_id_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    for name in ("owner/name@v1", "owner/name@", "ow ner/name@v1"):
+        with pytest.raises(ConnectionError, match=rf"{name}.*Go online.*path of a.*built-in ones are push-cube"):
+            load_checkpoint(name)
+
+
+def test_a_hub_id_in_the_cache_needs_no_connection(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The hub's cache holds a repository as `snapshots/<commit>`, and the commit of a revision in `refs`."""
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))
+    commit = "0123456789" * 4
+    for repository in ("models--owner--name", "models--owner--other"):
+        (tmp_path / repository / "refs").mkdir(parents=True)
+        (tmp_path / repository / "refs" / "v1").write_text(commit)
+    shutil.copytree(checkpoint, tmp_path / "models--owner--name" / "snapshots" / commit)
+    assert load_checkpoint("owner/name@v1").config.name == "small"
+    (tmp_path / "models--owner--other" / "snapshots" / commit).mkdir(parents=True)
+    with pytest.raises(FileNotFoundError, match="'owner/other@v1' holds no config.json"):
+        load_checkpoint("owner/other@v1")
 
 
 def test_another_encoder_is_refused(bundle: Bundle) -> None:

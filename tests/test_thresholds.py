@@ -10,7 +10,7 @@ import torch
 
 from rla_gym.bundle import Bundle
 from rla_gym.data import EpisodeDataset, TokenStore
-from rla_gym.rewards import VideoReward, VideoRewardConfig, change_weights
+from rla_gym.rewards import METRICS, VideoReward, VideoRewardConfig, change_weights
 from rla_gym.thresholds import best_threshold, calibrate, distances
 
 
@@ -35,13 +35,13 @@ def test_a_threshold_counts_frames_strictly_under_it_as_rewards_do() -> None:
 def test_calibration_covers_every_distance_of_the_rewards(
     encoded: TokenStore, recorded: EpisodeDataset, bundle: Bundle
 ) -> None:
-    found = calibrate(encoded, recorded, bundle.features)
+    found = calibrate(encoded, recorded, bundle.features, object_weights=bundle.object_weights)
     keys = {
         VideoReward(bundle, 1, VideoRewardConfig(metric=metric, patches=patches)).key
-        for metric in ("l1", "l2", "cosine", "features")
+        for metric in METRICS
         for patches in ("all", "moving")
     }
-    assert set(found.thresholds) == keys == set(distances(bundle.features))
+    assert set(found.thresholds) == keys == set(distances(bundle.features, bundle.object_weights))
     for key, threshold in found.thresholds.items():
         assert threshold > 0
         assert found.card[key]["solved_under"] > found.card[key]["others_under"]
@@ -51,7 +51,7 @@ def test_distances_are_those_of_the_rewards(encoded: TokenStore, bundle: Bundle)
     start, length = int(bundle.references.starts[0]), int(bundle.references.lengths[0])
     tokens = bundle.standardize(bundle.references.tokens[start : start + length])
     weights = change_weights(tokens[[0, -1]])
-    for key, distance in distances(bundle.features).items():
+    for key, distance in distances(bundle.features, bundle.object_weights).items():
         metric, _, patches = key.partition("/")
         reward = VideoReward(bundle, 1, VideoRewardConfig(metric=metric, patches=patches or "all"))
         reward.reset(torch.tensor([0]), torch.tensor([0]), tokens[:1])

@@ -27,13 +27,13 @@ class Export:
     """Name of the checkpoint."""
     encoder_file: Path | None = None
     """The encoder's file; None: encoder.safetensors in the token store."""
-    references: int = 48
+    references: int = 96
     """Reference episodes: successful expert ones of the training part."""
-    held_out_references: int = 8
+    held_out_references: int = 12
     """The same of the validation part, and of the test part, as far as there are any."""
     reward: Literal["progress", "goal", "corresponding"] = "progress"
     """Default reward."""
-    metric: Literal["l1", "l2", "cosine", "features"] = "features"
+    metric: Literal["l1", "l2", "cosine", "features", "objects"] = "objects"
     """Its distance between tokens."""
     patches: Literal["all", "moving"] = "all"
     """Patches that count."""

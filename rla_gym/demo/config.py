@@ -40,13 +40,13 @@ class DemoConfig:
 
     num_envs: int = 64
     """Dreams side by side."""
-    minutes: float = 2.5
+    minutes: float = 5.0
     """Training stops after this time (one seed's), or after `timesteps`."""
-    timesteps: int = 200_000
+    timesteps: int = 50_000
     """Chunks to dream at most, over all environments."""
     warmup_iterations: int = 2
     """First iterations in which the value function alone is trained: it starts from noise, the policy does not."""
-    kl_weight: float = 0.05
+    kl_weight: float = 0.02
     """Weight of KL(policy || cloned policy) on the dreamed observations, in the loss."""
     bc_weight: float = 0.0
     """Weight of the cloning loss on the demonstrations, in the loss."""
@@ -59,7 +59,9 @@ class DemoConfig:
     metric: str | None = None
     patches: str | None = None
     reward_scale: float | None = None
-    success_bonus: float = 0.0
+    success_threshold: float | None = None
+    """Goal distance under which a dream counts as solved; None: the checkpoint's."""
+    success_bonus: float = 0.5
     """Added to the reward of a step whose dream counts as solved."""
     terminate_on_success: bool = True
     """Whether dreams end when they count as solved; `horizon` ends them anyhow."""
@@ -70,7 +72,7 @@ class DemoConfig:
     precision: str = "bf16"
     """Of the world model while dreaming: "bf16" or "float32"."""
 
-    learning_rate: float = 3e-4
+    learning_rate: float = 1e-3
     log_std_init: float = -1.2
     """Logarithm of the standard deviation of each action while exploring."""
     learn_std: bool = False
@@ -82,14 +84,15 @@ class DemoConfig:
     gamma: float = 0.95
     gae_lambda: float = 0.9
     clip_range: float = 0.2
-    target_kl: float | None = 0.05
+    target_kl: float | None = 0.1
 
     episodes: int = 200
     """Real evaluation episodes, before and after, on the same starts."""
-    dream_episodes: int = 128
-    """Dream evaluation episodes, before and after, from first frames of `held_out_references`."""
+    dream_references: str = "all"
+    """Part of the checkpoint's reference episodes that dreams are evaluated on, before and after: one dream from the
+    first frame of each."""
     held_out_references: str = "validation"
-    """Part of the checkpoint's reference episodes that training does not see; the video shows it too."""
+    """Part of them that training does not see; the video shows it."""
     real_envs: int = 20
     """Real simulators evaluated side by side."""
     workers: int = 2
@@ -100,7 +103,7 @@ class DemoConfig:
     """Episodes in dream_vs_reality.mp4; 0: no video."""
 
     def __post_init__(self) -> None:
-        counts = ("demonstrations", "num_envs", "timesteps", "episodes", "dream_episodes", "real_envs")
+        counts = ("demonstrations", "num_envs", "timesteps", "episodes", "real_envs")
         for name in (*counts, "n_steps", "batch_size", "n_epochs", "threads", "clone_epochs"):
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
@@ -130,6 +133,7 @@ class DemoConfig:
             "metric": self.metric,
             "patches": self.patches,
             "reward_scale": self.reward_scale,
+            "success_threshold": self.success_threshold,
             "terminate_on_success": self.terminate_on_success,
             "p_initial_frame": self.p_initial_frame,
             "max_episode_steps": self.horizon,

@@ -59,6 +59,17 @@ def paired_difference(
     return PairedDifference(float(change.mean()), float(low), float(high), mcnemar(gained, lost), gained, lost)
 
 
+def rate_text(rate: float, interval: Sequence[float]) -> str:
+    """A rate and its interval as people read them: ``"40.5 % [33.9, 47.4]"``."""
+    low, high = interval
+    return f"{100 * rate:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
+
+
+def difference_text(difference: float, low: float, high: float) -> str:
+    """A difference in percentage points and its interval: ``"+9.0 [+2.0, +16.0]"``."""
+    return f"{100 * difference:+.1f} [{100 * low:+.1f}, {100 * high:+.1f}]"
+
+
 def mcnemar(gained: int, lost: int) -> float:
     """Exact two-sided p-value of McNemar's test: of `gained + lost` fair coins, so uneven or more."""
     total = gained + lost

@@ -14,7 +14,7 @@ import numpy as np
 from rla_gym.bundle import Bundle
 from rla_gym.demo.config import DemoConfig
 from rla_gym.demo.evaluate import metres_to_target, pooled
-from rla_gym.demo.intervals import PairedDifference, paired_difference, wilson
+from rla_gym.demo.intervals import difference_text, paired_difference, rate_text, wilson
 from rla_gym.provenance import commit, versions
 
 if TYPE_CHECKING:
@@ -134,7 +134,7 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
             )
     labels = {
         "real": "real simulator",
-        "dream": "dream, held-out starts",
+        "dream": "dream, recorded starts",
         "real_after_simulator": "real, PPO in the simulator",
     }
     for name, found in result["summary"].items():
@@ -143,13 +143,8 @@ def _rows(result: dict[str, Any]) -> list[tuple[str, dict[str, Any]]]:
 
 
 def _row(label: str, found: dict[str, Any]) -> str:
-    difference = PairedDifference(**found["difference"])
-    cells = [
-        f"{100 * found[part]:.1f} % [{100 * low:.1f}, {100 * high:.1f}]"
-        for part in ("before", "after")
-        for low, high in [found[f"{part}_interval"]]
-    ]
-    change = f"{100 * difference.difference:+.1f} [{100 * difference.low:+.1f}, {100 * difference.high:+.1f}]"
+    cells = [rate_text(found[part], found[f"{part}_interval"]) for part in ("before", "after")]
+    change = difference_text(*(found["difference"][name] for name in ("difference", "low", "high")))
     return f"{label:<34}{cells[0]:>22}{cells[1]:>22}{change:>24}"
 
 

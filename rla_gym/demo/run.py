@@ -137,22 +137,23 @@ def evaluate_real(agent: Predictor, config: DemoConfig, bundle: Bundle, seed: in
 
 
 def evaluate_dream(agent: Predictor, config: DemoConfig, bundle: Bundle, seed: int) -> Evaluation:
-    """`config.dream_episodes` full-length dreams from first frames of held-out references."""
+    """One full-length dream from the first frame of each of `config.dream_references`."""
+    references = bundle.references.select(config.dream_references)
     options = config.dream_options() | {
-        "references": config.held_out_references,
-        "p_initial_frame": 1.0,
+        "references": references,
         "max_episode_steps": None,
         "terminate_on_success": True,
     }
     env = RLAWorldVecEnv(
         bundle,
-        min(config.num_envs, config.dream_episodes),
+        len(references),
         steps=config.steps,
         temperature=config.temperature,
         precision=config.precision,
         **options,
     )
-    return run_episodes(agent, env, config.dream_episodes, stream_seed("dream-evaluation", seed))
+    env.set_options([{"reference": int(reference), "frame": 0} for reference in references])
+    return run_episodes(agent, env, len(references), stream_seed("dream-evaluation", seed))
 
 
 def in_simulator(

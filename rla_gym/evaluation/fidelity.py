@@ -11,7 +11,7 @@ from rla_gym.bundle import Bundle
 from rla_gym.data.tokens import TokenStore
 from rla_gym.dream import Dream
 from rla_gym.evaluation.handles import KINDS, Handles, make_handles
-from rla_gym.evaluation.probe import MILLIMETRES, StateProbe, pairs_of, probe_floor
+from rla_gym.evaluation.probe import MILLIMETRES, StateProbe, pairs_of, probe_floor, state_values
 from rla_gym.tasks import Task
 
 MOVED = 0.005
@@ -40,10 +40,10 @@ def dreamed_positions(
     return found
 
 
-def thing_errors(probe: StateProbe, handles: Handles, found: np.ndarray, names: tuple[str, ...]) -> dict[str, Any]:
+def thing_errors(probe: StateProbe, handles: Handles, found: np.ndarray, spec: dict[str, Any]) -> dict[str, Any]:
     """Mean errors in mm after each chunk, of the dream and of "nothing moves", on all and on contact handles."""
-    objects = [names.index(name) for name in probe.names if name in names]
-    truth = np.concatenate([handles.objects[..., objects], handles.proprio], axis=2)
+    values = state_values(spec, handles.objects, handles.proprio)
+    truth = np.stack([values[name] for name in probe.names], axis=-1)
     result: dict[str, Any] = {}
     for thing, columns in pairs_of(probe.names).items():
         true, read = truth[..., columns] * MILLIMETRES, found[..., columns] * MILLIMETRES
@@ -116,13 +116,12 @@ def fidelity(
     Returns:
         JSON-able: the probe's floor, and for each kind of handle the errors of each thing, and drift on still handles.
     """
-    names = tuple(store.info["spec"]["object_names"])
     result: dict[str, Any] = {"probe_floor_mm": probe_floor(probe, store, part), "kinds": {}}
     things = list(pairs_of(probe.names))
     for kind in KINDS:
         handles = make_handles(store, task, kind, count, bundle.config.chunk, part=part, seed=seed)
         found = dreamed_positions(bundle, probe, store, handles, **options)
-        entry = thing_errors(probe, handles, found, names)
+        entry = thing_errors(probe, handles, found, store.info["spec"])
         if "target" in things:
             entry["drift"] = drift(probe, handles, found, things[0], "target")
         result["kinds"][kind] = entry

@@ -84,6 +84,8 @@ def _actions(kind: str, recorded: np.ndarray, rng: np.random.Generator) -> np.nd
         return np.zeros_like(recorded)
     if kind == "other":
         return np.roll(recorded, count // 2, axis=0)
+    # Not tasks.smooth_noise.SmoothNoise, which works 0.6 out and gets 0.5999999999999999: the actions of the handles
+    # that published numbers were measured on have to stay the same to the last bit.
     noise = np.empty((count, chunks * chunk, width))
     value = rng.normal(size=(count, width))
     for step in range(chunks * chunk):

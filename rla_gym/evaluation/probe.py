@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import torch
@@ -31,7 +33,7 @@ class StateProbe(nn.Module):
     """Tokens ``(B, L, C)`` to named positions ``(B, V)`` in metres.
 
     Attributes:
-        names: what each value is, such as ``"cube_x"``; proprioceptive values are called ``"proprio_<i>"``.
+        names: what each value is, such as ``"cube_x"``.
     """
 
     mean: Tensor
@@ -57,20 +59,40 @@ class StateProbe(nn.Module):
 
 
 def probe_targets(store: TokenStore) -> tuple[tuple[str, ...], np.ndarray]:
-    """Names and true values ``(N, V)`` float32 of all that a probe reads: objects' x, y, z, and proprioception."""
-    names = tuple(store.info["spec"]["object_names"])
-    positions = [i for i, name in enumerate(names) if name.endswith(("_x", "_y", "_z"))]
-    felt = tuple(f"proprio_{i}" for i in range(store.proprio.shape[1]))
-    values = np.concatenate([store.objects[:, positions], store.proprio], axis=1)
-    return (*(names[i] for i in positions), *felt), values.astype(np.float32)
+    """Names and true values ``(N, V)`` float32 of all that a probe reads: every x, y, z of objects and of the robot."""
+    values = state_values(store.info["spec"], store.objects, store.proprio)
+    return tuple(values), np.stack(list(values.values()), axis=-1)
+
+
+def state_values(spec: dict[str, Any], objects: np.ndarray, proprio: np.ndarray) -> dict[str, np.ndarray]:
+    """Positions in metres by name, each ``(...)`` float32.
+
+    Args:
+        spec: of the task, as data sets keep it.
+        objects, proprio: ``(..., O)`` true object states and ``(..., P)`` proprioception.
+    """
+    named = [*zip(spec["object_names"], np.moveaxis(objects, -1, 0), strict=True)]
+    # Only values that the task names: others may be angles or velocities.
+    if spec.get("proprio_names"):
+        named += zip(spec["proprio_names"], np.moveaxis(proprio, -1, 0), strict=True)
+    return {name: values.astype(np.float32) for name, values in named if name.endswith(("_x", "_y", "_z"))}
 
 
 def train_probe(store: TokenStore, config: ProbeConfig | None = None) -> StateProbe:
     """Train a probe on the training episodes of ``store``; takes a minute or two on one core."""
     config = config or ProbeConfig()
     names, values = probe_targets(store)
-    rows = _rows(store, "train")
     probe = StateProbe(names, store.tokens.shape[2], store.grid, config)
+    return fit_probe(probe, store.normalized, values, _rows(store, "train"), config)
+
+
+def fit_probe(
+    probe: StateProbe, tokens: Callable[[np.ndarray], Tensor], values: np.ndarray, rows: np.ndarray, config: ProbeConfig
+) -> StateProbe:
+    """Train ``probe`` to read ``values`` ``(N, V)`` (metres, float32) of ``rows`` ``(n,)``, and give it back frozen.
+
+    ``tokens`` gives the standardised tokens ``(B, L, C)`` float32 of some rows.
+    """
     probe.mean.copy_(torch.from_numpy(values[rows].mean(axis=0)))
     probe.scale.copy_(torch.from_numpy(values[rows].std(axis=0) + 1e-6))
     optimizer = torch.optim.AdamW(probe.parameters(), lr=config.lr, weight_decay=1e-4)
@@ -78,7 +100,7 @@ def train_probe(store: TokenStore, config: ProbeConfig | None = None) -> StatePr
     rng = np.random.default_rng(config.seed)
     for _ in range(config.steps):
         batch = rows[rng.integers(len(rows), size=config.batch_size)]
-        error = (probe(store.normalized(batch)) - torch.from_numpy(values[batch])) / probe.scale
+        error = (probe(tokens(batch)) - torch.from_numpy(values[batch])) / probe.scale
         loss = error.abs().mean()
         optimizer.zero_grad()
         loss.backward()
@@ -89,7 +111,7 @@ def train_probe(store: TokenStore, config: ProbeConfig | None = None) -> StatePr
 
 
 def pairs_of(names: tuple[str, ...]) -> dict[str, list[int]]:
-    """Columns that belong to one thing: ``{"cube": [0, 1], "proprio": [4, 5]}``."""
+    """Columns that belong to one thing: ``{"cube": [0, 1], "pusher": [4, 5]}``."""
     groups: dict[str, list[int]] = {}
     for column, name in enumerate(names):
         groups.setdefault(name.rsplit("_", 1)[0], []).append(column)

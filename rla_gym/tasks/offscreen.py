@@ -6,6 +6,7 @@ import atexit
 import os
 import weakref
 from collections.abc import Sequence
+from ctypes.util import find_library
 from dataclasses import dataclass
 from importlib import import_module
 from importlib.util import find_spec
@@ -14,6 +15,9 @@ from typing import Any
 import numpy as np
 
 from rla_gym.extras import require
+
+LIBRARIES = {"egl": ("EGL", "GL"), "osmesa": ("OSMesa",)}
+"""System libraries that MuJoCo's backends load, by the name in MUJOCO_GL."""
 
 
 class RenderingError(RuntimeError):
@@ -148,6 +152,9 @@ class OffscreenCamera:
         try:
             renderer = self._mujoco.Renderer(self._model, height, width)
         except (self._mujoco.FatalError, RuntimeError, ImportError, AttributeError) as error:
+            # MuJoCo's half-made context prints an AttributeError when it is freed, unless its class has this.
+            if hasattr(self._mujoco, "GLContext"):
+                self._mujoco.GLContext._context = None
             raise _no_context(error) from error
         for flag in (self._mujoco.mjtRndFlag.mjRND_SHADOW, self._mujoco.mjtRndFlag.mjRND_REFLECTION):
             renderer.scene.flags[flag] = 0
@@ -164,9 +171,11 @@ def _close(reference: weakref.ref[OffscreenCamera]) -> None:
 
 def _no_context(error: Exception) -> RenderingError:
     backend = os.environ.get("MUJOCO_GL") or "not set"
+    missing = [f"lib{name}" for name in LIBRARIES.get(backend.lower(), ()) if find_library(name) is None]
+    lacking = f"{' and '.join(missing)} cannot be found; " if missing else ""
     return RenderingError(
-        f"MuJoCo cannot make an OpenGL context (MUJOCO_GL is {backend}; {error}). "
+        f"MuJoCo cannot make an OpenGL context (MUJOCO_GL is {backend}; {lacking}{error}). "
         "On a machine without a display set MUJOCO_GL=egl before Python starts and install the EGL library "
-        "(apt-get install libegl1); "
+        "(Debian, Ubuntu: apt-get install libegl1 libgl1); "
         "MUJOCO_GL=osmesa with libosmesa6 works as well"
     )

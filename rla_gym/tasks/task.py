@@ -24,6 +24,8 @@ class TaskSpec:
         object_names: names of the ``O`` entries of :meth:`Task.object_state`.
         control_hz: control steps a second.
         max_steps: control steps of one episode.
+        proprio_names: what the ``P`` values are, where the task can say; positions in metres end in ``_x``,
+            ``_y`` or ``_z``.
         frame_name: name under which robomimic-layout files keep the frames.
     """
 
@@ -35,6 +37,7 @@ class TaskSpec:
     object_names: tuple[str, ...]
     control_hz: float
     max_steps: int
+    proprio_names: tuple[str, ...] = ()
     frame_name: str = "agentview_image"
 
     def to_dict(self) -> dict[str, Any]:
@@ -44,6 +47,7 @@ class TaskSpec:
         fields["action_high"] = [float(x) for x in self.action_high]
         fields["frame_size"] = list(self.frame_size)
         fields["object_names"] = list(self.object_names)
+        fields["proprio_names"] = list(self.proprio_names)
         return fields
 
 

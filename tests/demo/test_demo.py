@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 from stable_baselines3 import PPO
 
+from rla_gym.checkpoint import load_checkpoint
 from rla_gym.demo import DemoConfig, main
 from rla_gym.demo.evaluate import run_episodes
 from rla_gym.demo.seeds import stream_seed
@@ -35,7 +36,7 @@ def test_the_demonstration_writes_what_it_found(
         warmup_iterations=1,
         success_bonus=1.0,
         episodes=4,
-        dream_episodes=4,
+        dream_references="train",
         real_envs=2,
         workers=0,
         simulator_minutes=0.02,
@@ -43,8 +44,10 @@ def test_the_demonstration_writes_what_it_found(
         held_out_references="train",
     )
     returned = main(config)
+    dreams = len(load_checkpoint(checkpoint).references.select("train"))
     printed = capsys.readouterr().out
-    assert "real simulator (8)" in printed and "dream, held-out starts (8)" in printed and "seed 1" in printed
+    assert "real simulator (8)" in printed and "seed 1" in printed
+    assert f"dream, recorded starts ({2 * dreams})" in printed
     saved = json.loads((tmp_path / "result.json").read_text())
     assert saved == json.loads(json.dumps(returned))
     assert saved["summary"]["real"]["episodes"] == 8 and len(saved["seeds"]) == 2

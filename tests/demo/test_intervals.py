@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from rla_gym.demo.intervals import mcnemar, paired_difference, wilson
+from rla_gym.demo.intervals import difference_text, mcnemar, paired_difference, rate_text, wilson
 
 
 @pytest.mark.parametrize(
@@ -21,6 +21,11 @@ def test_wilson(successes: int, count: int, low: float, high: float) -> None:
 def test_wilson_refuses(successes: int, count: int) -> None:
     with pytest.raises(ValueError, match="expected"):
         wilson(successes, count)
+
+
+def test_what_people_read() -> None:
+    assert rate_text(0.405, (0.339, 0.4741)) == "40.5 % [33.9, 47.4]"
+    assert difference_text(0.09, -0.02, 0.16) == "+9.0 [-2.0, +16.0]"
 
 
 def test_mcnemar_is_the_binomial_test() -> None:

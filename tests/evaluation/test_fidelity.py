@@ -10,8 +10,6 @@ from rla_gym.evaluation.handles import make_handles
 from rla_gym.evaluation.probe import ProbeConfig, StateProbe, train_probe
 from rla_gym.tasks import make_task
 
-NAMES = ("cube_x", "cube_y", "cube_yaw", "target_x", "target_y")
-
 
 @pytest.fixture(scope="module")
 def probe(encoded: TokenStore) -> StateProbe:
@@ -20,17 +18,17 @@ def probe(encoded: TokenStore) -> StateProbe:
 
 def test_perfect_positions_have_no_error_and_persistence_counts_motion(encoded: TokenStore, probe: StateProbe) -> None:
     handles = make_handles(encoded, make_task("push-cube"), "recorded", 6, 4, 3, part="train")
-    truth = np.concatenate([handles.objects[..., [0, 1, 3, 4]], handles.proprio], axis=2)
-    perfect = thing_errors(probe, handles, truth, NAMES)
-    assert max(perfect["cube"]["error"]) == 0 and max(perfect["proprio"]["error"]) == 0
-    frozen = thing_errors(probe, handles, np.repeat(truth[:, :1], 4, axis=1), NAMES)
-    assert frozen["proprio"]["error"] == pytest.approx(frozen["proprio"]["persistence"])
+    truth = np.concatenate([handles.objects[..., [0, 1, 3, 4]], handles.proprio[..., :2]], axis=2)
+    perfect = thing_errors(probe, handles, truth, encoded.info["spec"])
+    assert max(perfect["cube"]["error"]) == 0 and max(perfect["pusher"]["error"]) == 0
+    frozen = thing_errors(probe, handles, np.repeat(truth[:, :1], 4, axis=1), encoded.info["spec"])
+    assert frozen["pusher"]["error"] == pytest.approx(frozen["pusher"]["persistence"])
     assert frozen["target"]["persistence"] == pytest.approx([0, 0, 0, 0])
 
 
 def test_drift_sees_a_cube_that_creeps_to_the_target(encoded: TokenStore, probe: StateProbe) -> None:
     handles = make_handles(encoded, make_task("push-cube"), "still", 6, 4, 3, part="train")
-    truth = np.concatenate([handles.objects[..., [0, 1, 3, 4]], handles.proprio], axis=2)
+    truth = np.concatenate([handles.objects[..., [0, 1, 3, 4]], handles.proprio[..., :2]], axis=2)
     assert drift(probe, handles, truth, "cube", "target")["goalward_mm_per_chunk"] == pytest.approx(0, abs=0.4)
     creeping = truth.copy()
     gap = truth[:, :1, 2:4] - truth[:, :1, :2]

@@ -7,12 +7,12 @@ from rla_gym.data import TokenStore
 from rla_gym.evaluation.probe import ProbeConfig, pairs_of, probe_floor, probe_targets, train_probe
 
 
-def test_targets_are_positions_and_proprioception(encoded: TokenStore) -> None:
+def test_targets_are_the_positions_of_objects_and_robot(encoded: TokenStore) -> None:
     names, values = probe_targets(encoded)
-    assert names == ("cube_x", "cube_y", "target_x", "target_y", "proprio_0", "proprio_1")
+    assert names == ("cube_x", "cube_y", "target_x", "target_y", "pusher_x", "pusher_y")
     np.testing.assert_array_equal(values[:, :2], encoded.objects[:, :2])
-    np.testing.assert_array_equal(values[:, 4:], encoded.proprio)
-    assert pairs_of(names) == {"cube": [0, 1], "target": [2, 3], "proprio": [4, 5]}
+    np.testing.assert_array_equal(values[:, 4:], encoded.proprio[:, :2])
+    assert pairs_of(names) == {"cube": [0, 1], "target": [2, 3], "pusher": [4, 5]}
 
 
 def test_a_trained_probe_beats_the_mean_and_is_reproducible(encoded: TokenStore) -> None:

@@ -117,12 +117,8 @@ def test_without_a_context_the_error_says_what_to_do(settings):
     )
     hidden = ("DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM")
     environment = {name: value for name, value in os.environ.items() if name not in hidden} | settings
-    done = subprocess.run(
-        [sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True
-    )
-    assert (
-        "MUJOCO_GL=egl" in done.stdout and "libegl1" in done.stdout and settings["MUJOCO_GL"] in done.stdout
-    )
+    done = subprocess.run([sys.executable, "-c", program], env=environment, capture_output=True, text=True, check=True)
+    assert "MUJOCO_GL=egl" in done.stdout and "libegl1" in done.stdout and settings["MUJOCO_GL"] in done.stdout
 
 
 def test_torchvision_can_be_imported_after_rendering() -> None:

@@ -33,6 +33,7 @@ def test_spec_becomes_json(spec):
         "object_names": ["x", "y"],
         "control_hz": 20.0,
         "max_steps": 7,
+        "proprio_names": [],
         "frame_name": "agentview_image",
     }
 
