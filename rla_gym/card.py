@@ -30,7 +30,7 @@ def card_markdown(bundle: Bundle) -> str:
         "import gymnasium as gym",
         "import rla_gym",
         "",
-        f'env = gym.make("RLAWorld-v0", ckpt="{config.name}")',
+        f'env = gym.make("RLAWorld-v0", ckpt="{config.name}")  # or the path of this folder',
         "```",
         "",
         "| | |",

@@ -43,13 +43,9 @@ class CollectConfig:
 
     def __post_init__(self) -> None:
         if self.episodes < 1 or self.workers < 1 or self.seed < 0 or self.noise < 0:
-            raise ValueError(
-                f"episodes and workers must be at least 1, seed and noise at least 0; got {self}"
-            )
+            raise ValueError(f"episodes and workers must be at least 1, seed and noise at least 0; got {self}")
         if self.play < 0 or self.goal_blind < 0 or self.play + self.goal_blind > 1:
-            raise ValueError(
-                f"play={self.play} and goal_blind={self.goal_blind} are shares: at least 0, sum at most 1"
-            )
+            raise ValueError(f"play={self.play} and goal_blind={self.goal_blind} are shares: at least 0, sum at most 1")
 
     def settings(self) -> dict[str, Any]:
         """What the episodes depend on."""
@@ -66,6 +62,7 @@ def collect(config: CollectConfig) -> Path:
     Raises:
         ValueError: the folder was begun with other settings, or the task lacks a demonstrator that is asked
             for.
+        RenderingError: MuJoCo cannot render here; the text says what to set and install.
         RuntimeError: a worker failed; the text has the episode and the worker's traceback.
     """
     out = Path(config.out)
@@ -208,9 +205,7 @@ def _work(config: CollectConfig, parts: Path, connection: Connection) -> None:
 def _collect_one(config: CollectConfig, task: Any, parts: Path, index: int) -> dict[str, Any]:
     h5py = require("h5py", extra="data")
     began = time.perf_counter()
-    rollout = record_episode(
-        task, plan_episode(config.seed, index, config.play, config.goal_blind, config.noise)
-    )
+    rollout = record_episode(task, plan_episode(config.seed, index, config.play, config.goal_blind, config.noise))
     seconds = time.perf_counter() - began
     with atomic_path(part_path(parts, index)) as temporary, h5py.File(temporary, "w") as file:
         write_episode(file.create_group("episode"), rollout.episode, task.spec.frame_name, rollout.rewards)

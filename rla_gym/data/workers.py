@@ -1,15 +1,17 @@
-"""Worker processes that answer requests over a pipe, and whose failures reach the parent in full."""
+"""Worker processes that answer requests over a pipe, and whose failures reach the parent."""
 
 from __future__ import annotations
 
 import multiprocessing
 import os
 import traceback
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from typing import Any
+
+from rla_gym.tasks.offscreen import RenderingError
 
 
 @contextmanager
@@ -47,6 +49,7 @@ def receive(connection: Connection, index: int, process: BaseProcess) -> dict[st
     """What a worker answers to the request for episode `index`.
 
     Raises:
+        RenderingError: the worker has no OpenGL context; the text says what to set and install.
         RuntimeError: the worker failed or died; the text has the episode and, where there is one, the
             traceback.
     """
@@ -58,12 +61,21 @@ def receive(connection: Connection, index: int, process: BaseProcess) -> dict[st
             f"the worker collecting episode {index} died without a word (exit code {process.exitcode}; -9 is "
             "often a lack of memory): episodes so far are kept, run again to go on"
         ) from error
-    if "traceback" in answer:
-        raise RuntimeError(
-            f"a worker failed in episode {index}; episodes so far are kept. Its "
-            f"traceback:\n{answer['traceback']}"
-        )
+    raise_failure(answer, f"a worker failed in episode {index}; episodes so far are kept")
     return answer
+
+
+def raise_failure(answer: Mapping[Any, Any], what: str) -> None:
+    """Raise here what :func:`answering` sent from a worker; nothing happens where `answer` is an answer.
+
+    Raises:
+        RenderingError: as it was raised in the worker.
+        RuntimeError: anything else, `what` followed by the worker's traceback.
+    """
+    if "rendering" in answer:
+        raise RenderingError(answer["rendering"])
+    if "traceback" in answer:
+        raise RuntimeError(f"{what}. Its traceback:\n{answer['traceback']}")
 
 
 def requests(connection: Connection) -> Iterator[int]:
@@ -77,11 +89,14 @@ def requests(connection: Connection) -> Iterator[int]:
 
 @contextmanager
 def answering(connection: Connection) -> Iterator[None]:
-    """In a worker: send the traceback of whatever goes wrong to the parent, then end quietly."""
+    """In a worker: send whatever goes wrong to the parent (see :func:`raise_failure`), then end quietly."""
     try:
         yield
     except Exception as error:  # a process boundary: the parent has to hear of it, whatever it is
-        connection.send({"traceback": traceback.format_exc()})
+        # A context that cannot be made is a matter of the machine, and its text says what to do.
+        expected = isinstance(error, RenderingError)
+        with suppress(BrokenPipeError):  # another worker's failure came first, and the parent is gone
+            connection.send({"rendering": str(error)} if expected else {"traceback": traceback.format_exc()})
         raise SystemExit(1) from error
 
 

@@ -10,7 +10,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rla_gym.data.workers import answering, spawned
+from rla_gym.data.workers import answering, raise_failure, spawned
 from rla_gym.tasks import Task, make_task
 
 Start = np.ndarray | int
@@ -98,6 +98,7 @@ class WorkerSimulators:
 
     Raises:
         ValueError: `workers` is under 1.
+        RenderingError: a worker has no OpenGL context; the text says what to set and install.
         RuntimeError: a worker failed; the text has its traceback.
     """
 
@@ -142,8 +143,7 @@ class WorkerSimulators:
             raise RuntimeError(
                 f"a simulator process died without a word (exit code {process.exitcode}; -9 is often a lack of memory)"
             ) from error
-        if "traceback" in answer:
-            raise RuntimeError(f"a simulator process failed. Its traceback:\n{answer['traceback']}")
+        raise_failure(answer, "a simulator process failed")
         return answer
 
 

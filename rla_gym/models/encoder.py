@@ -32,12 +32,18 @@ class EncoderConfig:
         frame_size: ``(height, width)`` of the frames in pixels; both multiples of the patch size.
         layer: number of transformer blocks to run; None runs all and ends with the backbone's own norm.
         description: one line that says what the weights are.
+        patch: patch size in pixels where it is not the backbone's own; None keeps that.
+        channels: of a linear map that the tokens go through at the end (students have one); None for no map.
+        alias: what to call the encoder; empty for backbone and block.
     """
 
     backbone: str
     frame_size: tuple[int, int]
     layer: int | None = None
     description: str = ""
+    patch: int | None = None
+    channels: int | None = None
+    alias: str = ""
 
 
 class Encoder(nn.Module):
@@ -61,7 +67,9 @@ class Encoder(nn.Module):
 
     @property
     def name(self) -> str:
-        """Backbone and block, such as ``vit_small_patch14_dinov2@4``."""
+        """Backbone and block, such as ``vit_small_patch14_dinov2@4``, or the configured alias."""
+        if self.config.alias:
+            return self.config.alias
         layer = self.config.layer
         return self.config.backbone if layer is None else f"{self.config.backbone}@{layer}"
 
@@ -74,13 +82,16 @@ class Encoder(nn.Module):
     @property
     def channels(self) -> int:
         """Channels ``C`` of a token."""
-        return int(self.backbone.embed_dim)
+        return self.config.channels or int(self.backbone.embed_dim)
 
     @property
     def hash(self) -> str:
         """SHA-256 over the configuration and every weight."""
         if self._hash is None:
-            digest = hashlib.sha256(json.dumps([self.config.backbone, self.config.layer]).encode())
+            config = self.config
+            # Without patch or channels this is what it was before there were any: old hashes stay.
+            added = [config.patch, config.channels] if config.patch or config.channels else []
+            digest = hashlib.sha256(json.dumps([config.backbone, config.layer, *added]).encode())
             for key, value in sorted(self.state_dict().items()):
                 digest.update(key.encode())
                 digest.update(value.detach().float().cpu().contiguous().numpy().tobytes())
@@ -120,10 +131,17 @@ class Encoder(nn.Module):
                 f"{self.name} takes uint8 frames of shape (B, {expected[0]}, {expected[1]}, 3), got {frames.dtype} of "
                 f"shape {tuple(frames.shape)}; make the encoder with frame_size=... of your frames"
             )
+        tokens: Tensor = self(frames)
+        return tokens
+
+    def forward(self, frames: Tensor) -> Tensor:
+        """As `encode`, unchecked and with gradients: for training."""
         images = (frames.to(self.mean.device).permute(0, 3, 1, 2).float() / 255.0 - self.mean) / self.std
         prefix = self.backbone.num_prefix_tokens
         tokens = self.backbone.forward_features(images)[:, prefix:].float()
-        return tokens if self.config.layer is None else F.layer_norm(tokens, tokens.shape[-1:])
+        if self.config.layer is not None:
+            tokens = F.layer_norm(tokens, tokens.shape[-1:])
+        return tokens if self.config.channels is None else self.backbone.head(tokens).float()
 
     def save(self, path: str | Path) -> None:
         """Write configuration and float16 weights to one safetensors file, whole or not at all."""
@@ -137,7 +155,13 @@ class Encoder(nn.Module):
 
     @classmethod
     def load(cls, path: str | Path) -> Encoder:
-        """Read an encoder written by :meth:`save`; a missing or damaged file is a FileNotFoundError or ValueError."""
+        """Read an encoder written by :meth:`save`; a missing, damaged or newer file is an error that says so.
+
+        Raises:
+            FileNotFoundError: no such file.
+            ValueError: not a whole file of :meth:`save`, or one of a newer version.
+            KeyError: a tensor is missing.
+        """
         from safetensors import SafetensorError, safe_open
 
         path = Path(path)
@@ -153,8 +177,14 @@ class Encoder(nn.Module):
         if "config" not in metadata:
             raise ValueError(f"{path} holds no encoder configuration; it was not written by Encoder.save")
         fields = json.loads(metadata["config"])
+        unknown = sorted(set(fields) - set(EncoderConfig.__dataclass_fields__))
+        if unknown:
+            raise ValueError(f"{path} has unknown entries {', '.join(unknown)}: it is of a newer rla_gym; upgrade it")
         fields["frame_size"] = tuple(fields["frame_size"])
         encoder = cls(EncoderConfig(**fields))
+        missing = sorted(set(encoder.state_dict()) - set(tensors))
+        if missing:
+            raise KeyError(f"{path} lacks the tensor {missing[0]!r}; copy or write it again")
         encoder.load_state_dict(tensors)
         return encoder
 
@@ -187,9 +217,12 @@ def _build_backbone(config: EncoderConfig) -> Any:
     if config.backbone not in timm.list_models():
         near = timm.list_models(f"*{config.backbone.split('_')[0]}*dino*") or timm.list_models("vit*dino*")
         raise ValueError(f"timm has no model {config.backbone!r}; transformers with DINO weights: {', '.join(near)}")
-    options: dict[str, object] = {"pretrained": False, "num_classes": 0, "img_size": tuple(config.frame_size)}
+    options: dict[str, object] = {"pretrained": False, "img_size": tuple(config.frame_size)}
+    options["num_classes"] = config.channels or 0
     if config.layer is not None:
         options["depth"] = config.layer
+    if config.patch is not None:
+        options["patch_size"] = config.patch
     try:
         backbone = timm.create_model(config.backbone, **options)
     except (AssertionError, TypeError) as error:

@@ -46,7 +46,8 @@ def _from_hub(backbone: str) -> dict[str, Tensor]:
         raise ConnectionError(
             f"could not download the weights of {backbone} ({type(error).__name__}: {error}). Go online (some DINOv3 "
             "weights need a Hugging Face login), or pass weights=<path of a safetensors file>; without any download "
-            "the built-in encoder works: `Encoder.load(builtin_encoder_path())`"
+            "there is the built-in encoder: `rla-gym encode` without --encoder, in Python "
+            "`rla_gym.load_checkpoint('push-cube').encoder`"
         ) from error
 
 

@@ -82,8 +82,10 @@ class KeypointFeatures(nn.Module):
         check_shape("tokens", tokens, ("B", self.config.patches, self.config.channels))
         hidden = nn.functional.gelu(self.input(tokens) + self.position)
         hidden = nn.functional.gelu(self.hidden(hidden))
-        attention = self.maps(hidden).float().softmax(dim=1)
-        return torch.einsum("blm,lx->bxm", attention, self.positions).flatten(1)
+        # Patches last: along another axis, the softmax of a row is rounded by the batch and the number of threads.
+        attention = self.maps(hidden).float().transpose(1, 2).contiguous().softmax(dim=2)
+        places = nn.functional.linear(attention, self.positions.T)
+        return places.transpose(1, 2).flatten(1)
 
 
 class KeypointDecoder(nn.Module):

@@ -133,5 +133,7 @@ class ImageDecoder(nn.Module):
         """
         raw = self(tokens, grid)
         if size is not None and tuple(raw.shape[2:]) != tuple(size):
-            raw = F.interpolate(raw, size=tuple(size), mode="bilinear", align_corners=False)
+            # In float64 where there is one: in float32 the last bit depends on the number of threads.
+            wide = raw.double() if raw.device.type == "cpu" else raw
+            raw = F.interpolate(wide, size=tuple(size), mode="bilinear", align_corners=False).float()
         return raw.clamp(0, 1)

@@ -39,43 +39,8 @@ def tiny(
     channels: int, grid: tuple[int, int], action_size: int, proprio_size: int = 0, max_horizon: int = 15
 ) -> ModelConfigs:
     """About 4 million parameters at 64 channels: trains and dreams on a CPU. Our switches are on."""
-    patches = grid[0] * grid[1]
-    autoencoder = RLAConfig(
-        channels=channels,
-        patches=patches,
-        latent_tokens=16,
-        latent_channels=16,
-        encoder_width=128,
-        encoder_blocks=2,
-        encoder_heads=4,
-        decoder_width=128,
-        decoder_blocks=3,
-        decoder_heads=4,
-        position_embedding=True,
-        residual_decoder=True,
-    )
-    flow = FlowConfig(
-        channels=channels,
-        patches=patches,
-        latent_tokens=autoencoder.latent_tokens,
-        latent_channels=autoencoder.latent_channels,
-        width=128,
-        flow_width=128,
-        conditioning_blocks=3,
-        flow_blocks=3,
-        heads=4,
-        robots={"0": action_size},
-        max_horizon=max_horizon,
-        strict_chunks=True,
-        latent_scale=1.0,
-        per_dimension_scale=True,
-        input_projection=True,
-        position_embedding=True,
-        slot_embedding=True,
-        proprio_size=proprio_size,
-        proprio_octaves=6,
-        next_proprio=True,
-    )
+    autoencoder = _our_autoencoder(channels, grid, latents=(16, 16), width=128, heads=4, blocks=(2, 3))
+    flow = _our_flow(autoencoder, action_size, proprio_size, max_horizon, width=128, heads=4, blocks=3)
     image_decoder = ImageDecoderConfig(
         in_channels=channels,
         channels=(96, 64, 48, 32, 16),
@@ -90,43 +55,8 @@ def base(
     channels: int, grid: tuple[int, int], action_size: int, proprio_size: int = 0, max_horizon: int = 15
 ) -> ModelConfigs:
     """About 70 million parameters: trains on one GPU within hours. Our switches are on."""
-    patches = grid[0] * grid[1]
-    autoencoder = RLAConfig(
-        channels=channels,
-        patches=patches,
-        latent_tokens=32,
-        latent_channels=32,
-        encoder_width=384,
-        encoder_blocks=6,
-        encoder_heads=6,
-        decoder_width=384,
-        decoder_blocks=6,
-        decoder_heads=6,
-        position_embedding=True,
-        residual_decoder=True,
-    )
-    flow = FlowConfig(
-        channels=channels,
-        patches=patches,
-        latent_tokens=autoencoder.latent_tokens,
-        latent_channels=autoencoder.latent_channels,
-        width=384,
-        flow_width=384,
-        conditioning_blocks=6,
-        flow_blocks=6,
-        heads=6,
-        robots={"0": action_size},
-        max_horizon=max_horizon,
-        strict_chunks=True,
-        latent_scale=1.0,
-        per_dimension_scale=True,
-        input_projection=True,
-        position_embedding=True,
-        slot_embedding=True,
-        proprio_size=proprio_size,
-        proprio_octaves=6,
-        next_proprio=True,
-    )
+    autoencoder = _our_autoencoder(channels, grid, latents=(32, 32), width=384, heads=6, blocks=(6, 6))
+    flow = _our_flow(autoencoder, action_size, proprio_size, max_horizon, width=384, heads=6, blocks=6)
     image_decoder = ImageDecoderConfig(in_channels=channels, channels=(384, 256, 128, 64, 32))
     return ModelConfigs(autoencoder, flow, image_decoder)
 
@@ -162,3 +92,57 @@ def build_configs(
     if preset not in PRESETS:
         raise ValueError(f"unknown preset {preset!r}, expected one of {', '.join(sorted(PRESETS))}")
     return PRESETS[preset](channels, grid, action_size, proprio_size, max_horizon)
+
+
+def _our_autoencoder(
+    channels: int, grid: tuple[int, int], latents: tuple[int, int], width: int, heads: int, blocks: tuple[int, int]
+) -> RLAConfig:
+    """With our switches; `latents` are N x D, `blocks` those of encoder and decoder."""
+    return RLAConfig(
+        channels=channels,
+        patches=grid[0] * grid[1],
+        latent_tokens=latents[0],
+        latent_channels=latents[1],
+        encoder_width=width,
+        encoder_blocks=blocks[0],
+        encoder_heads=heads,
+        decoder_width=width,
+        decoder_blocks=blocks[1],
+        decoder_heads=heads,
+        position_embedding=True,
+        residual_decoder=True,
+    )
+
+
+def _our_flow(
+    autoencoder: RLAConfig,
+    action_size: int,
+    proprio_size: int,
+    max_horizon: int,
+    width: int,
+    heads: int,
+    blocks: int,
+) -> FlowConfig:
+    """The flow over the latents of `autoencoder`, with our switches; `blocks` of the conditioning and of the flow."""
+    return FlowConfig(
+        channels=autoencoder.channels,
+        patches=autoencoder.patches,
+        latent_tokens=autoencoder.latent_tokens,
+        latent_channels=autoencoder.latent_channels,
+        width=width,
+        flow_width=width,
+        conditioning_blocks=blocks,
+        flow_blocks=blocks,
+        heads=heads,
+        robots={"0": action_size},
+        max_horizon=max_horizon,
+        strict_chunks=True,
+        latent_scale=1.0,
+        per_dimension_scale=True,
+        input_projection=True,
+        position_embedding=True,
+        slot_embedding=True,
+        proprio_size=proprio_size,
+        proprio_octaves=6,
+        next_proprio=True,
+    )

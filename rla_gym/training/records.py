@@ -19,6 +19,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
@@ -82,13 +83,21 @@ class RunRecords:
         return folder
 
     def load(self, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """State (as written) and tensors (CPU) of a checkpoint folder."""
+        """State (as written) and tensors (CPU) of a checkpoint folder.
+
+        Raises:
+            ValueError: another format of the state, or tensors that are cut off.
+        """
         state = dict(read_json(folder / "state.json"))
         if state.get("format") != FORMAT:
+            raise ValueError(f"{folder} has training-state format {state.get('format')}, this version reads {FORMAT}")
+        try:
+            return state, load_file(folder / "state.safetensors")
+        except SafetensorError as error:
             raise ValueError(
-                f"{folder} has training-state format {state.get('format')}, this version reads {FORMAT}"
-            )
-        return state, load_file(folder / "state.safetensors")
+                f"{folder / 'state.safetensors'} is no whole safetensors file ({error}): point latest.json beside that "
+                "folder at another step_* folder, or train into another folder"
+            ) from error
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Appends one line to log.jsonl."""
@@ -125,9 +134,7 @@ def load_weights(out: str | Path, ema: bool = True) -> dict[str, dict[str, Tenso
     records = RunRecords(out)
     folder = Path(out) if (Path(out) / "state.json").exists() else records.latest()
     if folder is None:
-        raise FileNotFoundError(
-            f"no checkpoint in {out}: expected latest.json beside step_* folders; train first"
-        )
+        raise FileNotFoundError(f"no checkpoint in {out}: expected latest.json beside step_* folders; train first")
     _, tensors = records.load(folder)
     modules: dict[str, dict[str, Tensor]] = {}
     for name, tensor in section(tensors, "ema" if ema else "model").items():
@@ -138,9 +145,7 @@ def load_weights(out: str | Path, ema: bool = True) -> dict[str, dict[str, Tenso
 
 def section(tensors: Mapping[str, Tensor], prefix: str) -> dict[str, Tensor]:
     """The tensors whose names start with `prefix/`, without it."""
-    return {
-        name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(prefix + "/")
-    }
+    return {name[len(prefix) + 1 :]: tensor for name, tensor in tensors.items() if name.startswith(prefix + "/")}
 
 
 def differences(saved: Mapping[str, Any], present: Mapping[str, Any], prefix: str = "") -> list[str]:

@@ -86,6 +86,30 @@ def test_rendering_that_is_not_there(command: list[str], tmp_path: Path) -> None
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.parametrize(
+    "settings",
+    [{"MUJOCO_GL": "egl", "MUJOCO_EGL_DEVICE_ID": "99"}, {"MUJOCO_GL": "glfw"}],
+    ids=["no such device", "no display"],
+)
+def test_rendering_that_fails_in_worker_processes(settings: dict[str, str], tmp_path: Path) -> None:
+    """MuJoCo imports, so the command begins; the first to notice that there is no context is a worker."""
+    hidden = ("DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM")
+    collect = ["collect", "--task", "push-cube", "--episodes", "2", "--out", str(tmp_path / "out")]
+    done = subprocess.run(
+        [sys.executable, "-m", "rla_gym", *collect],
+        env={name: value for name, value in os.environ.items() if name not in hidden} | settings,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 2
+    error = done.stderr.partition("error: ")[2]
+    assert error.startswith(f"MuJoCo cannot make an OpenGL context (MUJOCO_GL is {settings['MUJOCO_GL']}; ")
+    assert "apt-get install libegl1" in error and error.count("\n") == 1
+    assert "Traceback" not in done.stderr
+    assert not list((tmp_path / "out" / "parts").iterdir())
+
+
 def test_one_line_joins_lines_and_drops_the_quotes_of_key_errors() -> None:
     assert one_line(ValueError("one\n   two")) == "one two"
     assert one_line(KeyError("the tensor 'a' is missing")) == "the tensor 'a' is missing"

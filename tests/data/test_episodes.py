@@ -109,9 +109,17 @@ def test_missing_file(tmp_path):
         EpisodeDataset(tmp_path / "nowhere.hdf5")
 
 
-@pytest.mark.parametrize("content", ["text", "cut"])
-def test_not_hdf5_or_cut_off(path, content):
-    path.write_bytes(b"hello" if content == "text" else path.read_bytes()[: path.stat().st_size // 2])
+@pytest.mark.parametrize("share", [0.001, 0.1, 0.5, 0.9, 0.999])
+def test_cut_off(path, share):
+    whole = path.read_bytes()
+    path.write_bytes(whole[: int(share * len(whole))])
+    with pytest.raises(ValueError, match="cut off or not an HDF5 file.*repeat it"):
+        EpisodeDataset(path)
+
+
+@pytest.mark.parametrize("content", [b"", b"hello", pickle.dumps({"frames": 1})])
+def test_not_hdf5(path, content):
+    path.write_bytes(content)
     with pytest.raises(ValueError, match="cut off or not an HDF5 file.*repeat it"):
         EpisodeDataset(path)
 
@@ -125,9 +133,7 @@ def test_file_of_something_else(tmp_path):
 
 def test_frames_of_another_size(tmp_path):
     odd = drawn(frames=np.zeros((5, 6, 10, 3), np.uint8))
-    with pytest.raises(
-        ValueError, match=r"demo_1: frames have shape \(5, 6, 10, 3\), expected \(5, 6, 8, 3\)"
-    ):
+    with pytest.raises(ValueError, match=r"demo_1: frames have shape \(5, 6, 10, 3\), expected \(5, 6, 8, 3\)"):
         EpisodeDataset(write_dataset(tmp_path / "a.hdf5", [drawn(), odd], SPEC))
 
 

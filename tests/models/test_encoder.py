@@ -1,5 +1,7 @@
 """Encoders: layers, sizes, files, and errors instead of silent stand-ins. Real downloads are not possible offline."""
 
+import json
+from dataclasses import asdict
 from pathlib import Path
 
 import pytest
@@ -72,17 +74,14 @@ def test_random_weights_leave_the_global_generator_alone() -> None:
     assert torch.equal(before, torch.random.get_rng_state())
 
 
-def test_a_missing_download_is_an_error_that_says_what_to_do(monkeypatch: pytest.MonkeyPatch) -> None:
-    import timm
+def test_a_missing_download_is_an_error_that_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from huggingface_hub import constants
 
-    def offline(*args: object, **kwargs: object) -> None:
-        raise OSError("no route to the hub")
-
-    monkeypatch.setattr(timm, "create_model", offline)
-    from rla_gym.models.encoder_weights import find_weights
-
-    with pytest.raises(ConnectionError, match="vit_large_patch16_dinov3.*built-in encoder"):
-        find_weights("vit_large_patch16_dinov3", "hub")
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", True)
+    monkeypatch.setattr(constants, "HF_HUB_CACHE", str(tmp_path))  # whatever was downloaded before
+    told = "weights of vit_small_patch14_dinov2 .*Go online.*weights=<path.*built-in encoder"
+    with pytest.raises(ConnectionError, match=told):
+        load_encoder("vit_small_patch14_dinov2", (56, 56), layer=1, weights="hub")
 
 
 def test_local_weights_are_loaded_and_position_tables_resampled(tmp_path: Path) -> None:
@@ -122,3 +121,17 @@ def test_a_cut_off_or_foreign_file_is_named(tmp_path: Path) -> None:
         Encoder.load(tmp_path / "foreign.safetensors")
     with pytest.raises(FileNotFoundError, match="rla-gym encoder"):
         Encoder.load(tmp_path / "absent.safetensors")
+
+
+def test_a_file_without_a_tensor_or_of_a_newer_version_is_named(tmp_path: Path) -> None:
+    encoder = load_encoder("vit_tiny_patch16_224", (64, 64), layer=1, weights="random:0")
+    tensors = {name: value.contiguous() for name, value in encoder.state_dict().items()}
+    config = asdict(encoder.config)
+    newer = {"config": json.dumps({**config, "colour": "red"})}
+    save_file(tensors, tmp_path / "newer.safetensors", metadata=newer)
+    with pytest.raises(ValueError, match="unknown entries colour.*upgrade"):
+        Encoder.load(tmp_path / "newer.safetensors")
+    del tensors["backbone.blocks.0.attn.qkv.weight"]
+    save_file(tensors, tmp_path / "less.safetensors", metadata={"config": json.dumps(config)})
+    with pytest.raises(KeyError, match="backbone.blocks.0.attn.qkv.weight"):
+        Encoder.load(tmp_path / "less.safetensors")

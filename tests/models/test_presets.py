@@ -45,6 +45,57 @@ def test_paper_is_the_default_configuration():
     assert build_configs("paper", 1024, (32, 32), 9) == (RLAConfig(), FlowConfig(), ImageDecoderConfig())
 
 
+@pytest.mark.parametrize(
+    ("preset", "latents", "width", "heads", "blocks"),
+    [("tiny", 16, 128, 4, (2, 3, 3)), ("base", 32, 384, 6, (6, 6, 6))],
+)
+def test_our_presets_differ_in_size_alone(preset, latents, width, heads, blocks):
+    """Every entry: a run or checkpoint of a preset's name cannot be gone on with once one of them changes."""
+    autoencoder, flow, _ = build_configs(preset, 64, (8, 9), 2, 3, max_horizon=4)
+    assert autoencoder == RLAConfig(
+        channels=64,
+        patches=72,
+        latent_tokens=latents,
+        latent_channels=latents,
+        encoder_width=width,
+        encoder_blocks=blocks[0],
+        encoder_heads=heads,
+        decoder_width=width,
+        decoder_blocks=blocks[1],
+        decoder_heads=heads,
+        position_embedding=True,
+        residual_decoder=True,
+    )
+    assert flow == FlowConfig(
+        channels=64,
+        patches=72,
+        latent_tokens=latents,
+        latent_channels=latents,
+        width=width,
+        flow_width=width,
+        conditioning_blocks=blocks[2],
+        flow_blocks=blocks[2],
+        heads=heads,
+        robots={"0": 2},
+        max_horizon=4,
+        strict_chunks=True,
+        latent_scale=1.0,
+        per_dimension_scale=True,
+        input_projection=True,
+        position_embedding=True,
+        slot_embedding=True,
+        proprio_size=3,
+        proprio_octaves=6,
+        next_proprio=True,
+    )
+
+
+def test_our_image_decoders():
+    tiny, base = (build_configs(preset, 64, (8, 8), 2).image_decoder for preset in ("tiny", "base"))
+    assert tiny == ImageDecoderConfig(64, (96, 64, 48, 32, 16), 1, (1, 1, 1, 0), True)
+    assert base == ImageDecoderConfig(64, (384, 256, 128, 64, 32))
+
+
 @pytest.mark.parametrize("preset", sorted(PRESETS))
 def test_presets_fit_together(preset):
     autoencoder, flow, image_decoder = build_configs(preset, 64, (8, 8), 2, 3, max_horizon=4)

@@ -15,7 +15,7 @@ import torch
 from safetensors.torch import load_file
 from torch import nn
 
-from rla_gym.training.loop import LoopConfig, _batches, fit, load_weights
+from rla_gym.training.loop import LoopConfig, fit, load_weights
 from rla_gym.training.schedule import learning_rate
 
 CONFIG = LoopConfig(
@@ -57,19 +57,13 @@ class Regression:
 
     def loss(self, batch, step):
         time.sleep(self.pause)
-        loss = (
-            (self.net(batch["inputs"]) - batch["inputs"] @ self.target.to(batch["inputs"].device))
-            .square()
-            .mean()
-        )
+        loss = (self.net(batch["inputs"]) - batch["inputs"] @ self.target.to(batch["inputs"].device)).square().mean()
         return loss, {"mse": loss.detach()}
 
     def evaluate(self, step):
         inputs = torch.randn(64, 6, generator=torch.Generator().manual_seed(5))
         device = next(self.net.parameters()).device
-        return {
-            "mse": float((self.net(inputs.to(device)) - (inputs @ self.target).to(device)).square().mean())
-        }
+        return {"mse": float((self.net(inputs.to(device)) - (inputs @ self.target).to(device)).square().mean())}
 
 
 def run(out, config=CONFIG, trainable=None, **options):
@@ -242,9 +236,7 @@ run({out!r}, replace(CONFIG, save_every=1), Regression(pause={pause}, norm={norm
 def _child(out, pause=0.0, norm=True, prefix=()):
     here = Path(__file__).parent
     script = Path(out).with_suffix(".py")
-    script.write_text(
-        CHILD.format(paths=[str(here), str(here.parents[1])], out=str(out), pause=pause, norm=norm)
-    )
+    script.write_text(CHILD.format(paths=[str(here), str(here.parents[1])], out=str(out), pause=pause, norm=norm))
     log = Path(out).with_suffix(".txt").open("w")
     return subprocess.Popen(
         [sys.executable, *prefix, str(script)],
@@ -308,13 +300,3 @@ class _BothBatches(Regression):
         half = Regression(batch_size=self.batch_size // 2)
         pieces = [half.batch(step, 0), half.batch(step, 1)]
         return {name: torch.cat([piece[name] for piece in pieces]) for name in pieces[0]}
-
-
-def test_batches_made_ahead_are_the_same():
-    trainable = Regression()
-    with _batches(trainable, torch.device("cpu"), 1, 3, 7, ahead=True) as batches:
-        for step, batch in enumerate(batches, start=3):
-            assert torch.equal(batch["inputs"], trainable.batch(step, 1)["inputs"])
-    assert step == 6
-    with _batches(trainable, torch.device("cpu"), 0, 5, 5, ahead=True) as batches:
-        assert list(batches) == []
