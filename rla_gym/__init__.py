@@ -14,9 +14,14 @@ if TYPE_CHECKING:
     from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
     from rla_gym.checkpoint import built_in_names, load_checkpoint, save_checkpoint
     from rla_gym.dream import Dream, DreamStep
+    from rla_gym.envs.goal import RLAWorldGoalEnv
+    from rla_gym.envs.goal_batch import RLAWorldGoalVectorEnv
+    from rla_gym.envs.goal_vector import RLAWorldGoalVecEnv
     from rla_gym.envs.real import RLARealEnv
+    from rla_gym.envs.real_batch import RLARealVectorEnv
     from rla_gym.envs.real_vector import RLARealVecEnv
     from rla_gym.envs.sb3 import RLAWorldVecEnv
+    from rla_gym.envs.vector import RLAWorldVectorEnv
     from rla_gym.envs.world import RLAWorldEnv
     from rla_gym.references import References
     from rla_gym.tasks import make_task, task_names
@@ -24,8 +29,15 @@ if TYPE_CHECKING:
 __all__ = [
     # environments
     "RLAWorldEnv",
+    "RLAWorldGoalEnv",
     "RLARealEnv",
+    # many of them: for Gymnasium
+    "RLAWorldVectorEnv",
+    "RLAWorldGoalVectorEnv",
+    "RLARealVectorEnv",
+    # and for Stable-Baselines3
     "RLAWorldVecEnv",
+    "RLAWorldGoalVecEnv",
     "RLARealVecEnv",
     # the world model behind them
     "Dream",
@@ -46,8 +58,13 @@ __all__ = [
 
 _PLACES = {
     "RLAWorldEnv": "rla_gym.envs.world",
+    "RLAWorldGoalEnv": "rla_gym.envs.goal",
     "RLARealEnv": "rla_gym.envs.real",
+    "RLAWorldVectorEnv": "rla_gym.envs.vector",
+    "RLARealVectorEnv": "rla_gym.envs.real_batch",
     "RLAWorldVecEnv": "rla_gym.envs.sb3",
+    "RLAWorldGoalVectorEnv": "rla_gym.envs.goal_batch",
+    "RLAWorldGoalVecEnv": "rla_gym.envs.goal_vector",
     "RLARealVecEnv": "rla_gym.envs.real_vector",
     "Dream": "rla_gym.dream",
     "DreamStep": "rla_gym.dream",
@@ -67,12 +84,13 @@ try:
 except metadata.PackageNotFoundError:  # run from a source tree
     __version__ = "0.1.0"
 
-for _id, _entry_point in (
-    ("RLAWorld-v0", "rla_gym.envs.world:RLAWorldEnv"),
-    ("RLAReal-v0", "rla_gym.envs.real:RLARealEnv"),
+for _id, _entry_point, _vector_entry_point in (
+    ("RLAWorld-v0", "rla_gym.envs.world:RLAWorldEnv", "rla_gym.envs.vector:RLAWorldVectorEnv"),
+    ("RLAWorldGoal-v0", "rla_gym.envs.goal:RLAWorldGoalEnv", "rla_gym.envs.goal_batch:RLAWorldGoalVectorEnv"),
+    ("RLAReal-v0", "rla_gym.envs.real:RLARealEnv", "rla_gym.envs.real_batch:RLARealVectorEnv"),
 ):
     if _id not in registry:
-        register(_id, entry_point=_entry_point)
+        register(_id, entry_point=_entry_point, vector_entry_point=_vector_entry_point)
 
 
 def __getattr__(name: str) -> Any:

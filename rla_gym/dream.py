@@ -6,14 +6,17 @@ Tokens are fed back: each step starts from the tokens that the step before predi
 from __future__ import annotations
 
 from collections.abc import Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 
 import numpy as np
 import torch
 from torch import Tensor
 
-from rla_gym.bundle import Bundle, padded
+from rla_gym.bundle import Bundle
 from rla_gym.noise import keyed_normal, make_keys
+from rla_gym.rows import WholeBlocks
+from rla_gym.uncertainty import Disagreement, DisagreementConfig
 
 PRECISIONS = ("float32", "bf16")
 
@@ -32,6 +35,8 @@ class DreamStep:
     """(B,) int64, the reference's frame of the same time; past its last frame it counts on."""
     chunks: Tensor
     """(B,) int64, steps since the episode began."""
+    disagreement: Tensor | None = None
+    """(B,) float32, of samples of the last step, 0 before there was one; None where it is not measured."""
 
 
 class Dream:
@@ -44,9 +49,10 @@ class Dream:
         temperature: factor of the initial noise, 0 for the central sample; None: the checkpoint's default.
         dtype: None or "float32", or "bf16" for autocast to bfloat16.
         device: where the networks run.
-
-    On the CPU in float32 row i of a dream depends only on its own seed, episode, start and actions, not on B. On a GPU
-    and in bf16 that holds up to rounding.
+        disagreement: tell with each step how much samples of it disagree; None: do not. Changes nothing in the dream.
+        batch_invariant: on the CPU in float32, row i depends only on its own seed, episode, start and actions: to the
+            last bit neither on B nor, as far as measured, on the number of threads (`rla_gym.rows`). It makes a
+            step of B = 1 a quarter longer. Without it, on a GPU and in bf16 that holds up to rounding.
 
     Raises:
         ValueError: a number out of its range.
@@ -60,6 +66,8 @@ class Dream:
         temperature: float | None = None,
         dtype: str | None = None,
         device: str | torch.device = "cpu",
+        disagreement: DisagreementConfig | None = None,
+        batch_invariant: bool = True,
     ) -> None:
         self.steps = bundle.config.steps if steps is None else int(steps)
         self.temperature = bundle.config.temperature if temperature is None else float(temperature)
@@ -70,6 +78,7 @@ class Dream:
         if dtype not in (None, *PRECISIONS):
             raise ValueError(f"dtype={dtype!r}: expected None or one of {', '.join(PRECISIONS)}")
         self.batch, self.device, self.bf16 = batch, torch.device(device), dtype == "bf16"
+        self.batch_invariant = batch_invariant and self.device.type == "cpu" and not self.bf16
         self.bundle = bundle.to(self.device)
         config, references = self.bundle.config, self.bundle.references
         self.latent_shape = (config.flow.latent_tokens, config.flow.latent_channels)
@@ -78,6 +87,11 @@ class Dream:
         self.reference = torch.zeros(batch, dtype=torch.long, device=self.device)
         self.frame = torch.zeros(batch, dtype=torch.long, device=self.device)
         self.chunks = torch.zeros(batch, dtype=torch.long, device=self.device)
+        self.disagreement: Tensor | None = None
+        self._disagreement: Disagreement | None = None
+        if disagreement is not None:
+            self._disagreement = Disagreement(self.bundle, disagreement)
+            self.disagreement = torch.zeros(batch, device=self.device)
         self.seeds = np.arange(batch, dtype=np.uint64)
         self.episodes = np.zeros(batch, np.uint64)
 
@@ -113,6 +127,8 @@ class Dream:
         self.reference = self.reference.index_copy(0, rows, chosen)
         self.frame = self.frame.index_copy(0, rows, first)
         self.chunks = self.chunks.index_fill(0, rows, 0)
+        if self.disagreement is not None:
+            self.disagreement = self.disagreement.index_fill(0, rows, 0.0)
         self.episodes[rows.cpu().numpy()] += 1
         return self.state()
 
@@ -134,6 +150,8 @@ class Dream:
             )
         self.tokens, self.proprio = tokens.to(self.device, torch.float32), felt
         self.frame, self.chunks = torch.zeros_like(self.frame), torch.zeros_like(self.chunks)
+        if self.disagreement is not None:
+            self.disagreement = torch.zeros_like(self.disagreement)
         self.episodes += np.uint64(1)
         return self.state()
 
@@ -157,21 +175,22 @@ class Dream:
         if not bool(torch.isfinite(actions).all()):
             raise ValueError("chunks hold NaN or infinite values: check the policy")
         noise = torch.from_numpy(self._noise()).to(self.device)
-        inputs = [padded(part) for part in (self.tokens, self.proprio, actions, noise)]
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16),
+            WholeBlocks() if self.batch_invariant else nullcontext(),
         ):
-            tokens, proprio = self._predict(*inputs)
+            tokens, proprio, disagreement = self._predict(self.tokens, self.proprio, actions, noise)
         # Cloned, as tensors of inference mode may not be used together with others everywhere.
-        self.tokens, self.proprio = tokens[: self.batch].float().clone(), proprio[: self.batch].float().clone()
+        self.tokens, self.proprio = tokens.float().clone(), proprio.float().clone()
+        self.disagreement = None if disagreement is None else disagreement.clone()
         self.frame = self.frame + actions.shape[1]
         self.chunks = self.chunks + 1
         return self.state()
 
     def state(self) -> DreamStep:
         """The present state."""
-        return DreamStep(self.tokens, self.proprio, self.reference, self.frame, self.chunks)
+        return DreamStep(self.tokens, self.proprio, self.reference, self.frame, self.chunks, self.disagreement)
 
     def images(self, rows: Sequence[int] | slice = slice(None)) -> np.ndarray:
         """Decoded frames (n, H, W, 3) uint8 of the present tokens of `rows`.
@@ -184,15 +203,25 @@ class Dream:
     def _noise(self) -> np.ndarray:
         if self.temperature == 0:
             return np.zeros((self.batch, *self.latent_shape), np.float32)
-        keys = make_keys(self.seeds, self.episodes, self.chunks.cpu().numpy())
-        noise: np.ndarray = np.float32(self.temperature) * keyed_normal(keys, self.latent_shape)
+        noise: np.ndarray = np.float32(self.temperature) * keyed_normal(self._keys(), self.latent_shape)
         return noise
 
-    def _predict(self, tokens: Tensor, proprio: Tensor, actions: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """Tokens and proprioception after a chunk: flow from noise to a latent action, which is then decoded."""
+    def _keys(self) -> np.ndarray:
+        return make_keys(self.seeds, self.episodes, self.chunks.cpu().numpy())
+
+    def _predict(
+        self, tokens: Tensor, proprio: Tensor, actions: Tensor, noise: Tensor
+    ) -> tuple[Tensor, Tensor, Tensor | None]:
+        """Tokens and proprioception after a chunk: flow from noise to a latent action, which is then decoded.
+
+        And the disagreement (B,) of samples drawn besides, where it is measured.
+        """
         flow = self.bundle.flow
         has_proprio = proprio.shape[1] > 0
         conditioning = flow.condition(tokens, actions, proprio=proprio if has_proprio else None)
         latent = flow.from_flow(flow.sample(conditioning, noise, self.steps))
         after = self.bundle.autoencoder.decode(latent, tokens)
-        return after, proprio + flow.proprio_delta(conditioning) if has_proprio else proprio
+        disagreement = None
+        if self._disagreement is not None:
+            disagreement = self._disagreement(conditioning, tokens, self._keys())
+        return after, proprio + flow.proprio_delta(conditioning) if has_proprio else proprio, disagreement

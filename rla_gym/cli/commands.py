@@ -17,6 +17,7 @@ from rla_gym.cli.encoder import MakeEncoder
 from rla_gym.cli.evaluate import Evaluate
 from rla_gym.cli.export import Export
 from rla_gym.cli.inspect import Inspect
+from rla_gym.cli.play import Play
 from rla_gym.cli.train import Train
 
 COMMANDS: dict[str, type] = {
@@ -28,6 +29,7 @@ COMMANDS: dict[str, type] = {
     "export": Export,
     "eval": Evaluate,
     "inspect": Inspect,
+    "play": Play,
     "build": Build,
 }
 DESCRIPTION = "World models learned from videos, as Gymnasium environments: collect, encode, train, export, try."

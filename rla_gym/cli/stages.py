@@ -238,7 +238,46 @@ class ImageDecoderStage(Optimization):
             )
 
 
-Stage = AutoencoderStage | DecoderStage | FeaturesStage | FlowStage | ImageDecoderStage
+@dataclass(frozen=True, kw_only=True)
+class StudentStage(Optimization):
+    """A small frame encoder, distilled from the one that made the tokens."""
+
+    steps: int = 2500
+    lr: float | None = 2.5e-3
+    warmup: int = 100
+    weight_decay: float = 0.01
+    ema: float = 0.995
+    optimizer: Literal["adamw", "muon"] = "muon"
+    precision: Literal["no", "bf16"] = "bf16"
+    held_out: int = 512
+    blocks: int = 4
+    """Transformer blocks of the student, a ViT-tiny of width 192."""
+    foreground_weight: float = 2.0
+    """Weight of patches in proportion to how unusual they are."""
+    max_frames: int = 24_000
+    """Training frames kept in memory."""
+
+    def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
+        """The training; a ValueError without the data set."""
+        from rla_gym.data.episodes import EpisodeDataset
+        from rla_gym.training.distill import DistillTraining
+
+        if sizes.data is None:
+            raise ValueError("a student learns from frames: give the data set with --data")
+        with EpisodeDataset(sizes.data) as dataset:
+            return DistillTraining(
+                store,
+                dataset,
+                self.batch_size,
+                self.seed,
+                blocks=self.blocks,
+                foreground_weight=self.foreground_weight,
+                max_frames=self.max_frames,
+                held_out_frames=self.held_out,
+            )
+
+
+Stage = AutoencoderStage | DecoderStage | FeaturesStage | FlowStage | ImageDecoderStage | StudentStage
 
 FOLDERS = {
     "autoencoder": "autoencoder",
@@ -246,5 +285,6 @@ FOLDERS = {
     "flow": "flow",
     "decoder": "decoder",
     "image-decoder": "image_decoder",
+    "student": "student",
 }
-"""Folders of the models in a run's folder, in the order of training."""
+"""Folders of the models in a run's folder, in the order of training; a student is no part of a world model."""

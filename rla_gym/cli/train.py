@@ -19,6 +19,7 @@ from rla_gym.cli.stages import (
     ImageDecoderStage,
     Sizes,
     Stage,
+    StudentStage,
 )
 from rla_gym.cli.threads import use_threads
 
@@ -85,6 +86,25 @@ class TrainImageDecoder(ImageDecoderStage, RunOptions):
 
 
 @dataclass(frozen=True, kw_only=True)
+class TrainStudent(StudentStage, RunOptions):
+    """Distil the encoder that made the tokens into a small one; `encode --encoder` takes the file it writes.
+
+    The file is OUT/student/encoder.safetensors.
+    """
+
+    def run(self) -> None:
+        """Train, and write the encoder when all steps are done."""
+        from rla_gym.trained import TrainedRun
+        from rla_gym.training.distill import trained_student
+
+        if train({"student": self}, self):
+            folder = self.out / FOLDERS["student"]
+            encoder = trained_student(TrainedRun.read(folder))
+            encoder.save(folder / "encoder.safetensors")
+            print(f"{folder / 'encoder.safetensors'}: {encoder.config.description}")
+
+
+@dataclass(frozen=True, kw_only=True)
 class TrainAll(RunOptions):
     """Train all in order; those that are finished stay as they are."""
 
@@ -123,6 +143,7 @@ class Train:
         | Annotated[TrainFeatures, tyro.conf.subcommand("features", prefix_name=False)]
         | Annotated[TrainFlow, tyro.conf.subcommand("flow", prefix_name=False)]
         | Annotated[TrainImageDecoder, tyro.conf.subcommand("image-decoder", prefix_name=False)]
+        | Annotated[TrainStudent, tyro.conf.subcommand("student", prefix_name=False)]
     )
 
     def run(self) -> None:

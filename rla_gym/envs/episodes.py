@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from math import ceil
 from pathlib import Path
 from typing import Any
 
@@ -14,39 +15,17 @@ from torch import Tensor
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
-from rla_gym.dream import Dream
+from rla_gym.dream import Dream, DreamStep
+from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.spaces import Observation, checked_chunks, observation_space, observe
+from rla_gym.envs.starts import RESET_OPTIONS, check_options, given_goal, given_start
 from rla_gym.noise import keyed_uniform, make_keys
+from rla_gym.reference_data import load_references
 from rla_gym.rewards import VideoReward, VideoRewardConfig
+from rla_gym.uncertainty import DataDistance, wanted
 
 START_STEP = 2**64 - 1
 """The step that an episode's start is drawn at; no episode gets there."""
-
-RESET_OPTIONS = ("reference", "frame")
-
-
-@dataclass(frozen=True)
-class EpisodeOptions:
-    """Options of every environment; their meaning is on the page of `RLAWorldEnv`."""
-
-    obs_mode: str = "features"
-    reward: str | None = None
-    metric: str | None = None
-    patches: str | None = None
-    reward_scale: float | None = None
-    success_threshold: float | None = None
-    terminate_on_success: bool = True
-    references: str | Sequence[int] = "train"
-    successful_references: bool = True
-    p_initial_frame: float = 0.5
-    max_episode_steps: int | None = None
-    chunk: int | None = None
-
-    def __post_init__(self) -> None:
-        if not 0.0 <= self.p_initial_frame <= 1.0:
-            raise ValueError(f"p_initial_frame={self.p_initial_frame}: expected a probability")
-        if self.max_episode_steps is not None and self.max_episode_steps < 1:
-            raise ValueError(f"max_episode_steps={self.max_episode_steps}: expected at least 1 chunk, or None")
 
 
 @dataclass
@@ -83,27 +62,48 @@ class Episodes(ABC):
                 f"chunk={options.chunk}: checkpoint {config.name!r} takes 1 to {config.chunk} control steps"
             )
         observation_space(self.bundle, options.obs_mode)  # refuses unknown modes before anything runs
-        self.limit = options.max_episode_steps or config.max_episode_steps
-        self.chosen = self.bundle.references.select(options.references, options.successful_references)
+        self.trained_on = self.bundle.references
+        which = "train" if options.references is None else options.references
+        if options.dataset is not None:
+            given = load_references(options.dataset, load_checkpoint(ckpt))
+            self.bundle = replace(self.bundle, references=given.to(device), _copies={})
+            which = "all" if options.references is None else options.references
+        self.chosen = self.bundle.references.select(which, options.successful_references)
         self.lengths = self.bundle.references.lengths.cpu().numpy()
+        self.limit = self._limit()
+        self.reset_options: tuple[str, ...] = RESET_OPTIONS
         self.seeds = np.zeros(batch, np.uint64)
         self.episodes = np.zeros(batch, np.int64)
         self.chunks = np.zeros(batch, np.int64)
+        self._video: VideoReward | None = None
         self.reference = np.zeros(batch, np.int64)
         self.frame = np.zeros(batch, np.int64)
+        self.goals = np.zeros((batch, 2), np.int64)
+        # Episodes that have ended and wait for `begin`: `step` ignores their actions and says nothing about them.
+        self.resting = np.zeros(batch, bool)
 
     def make_reward(self) -> VideoReward:
         """The video-aligned reward that the options ask for."""
         options = self.options
         settings = VideoRewardConfig(
-            options.reward, options.metric, options.patches, options.reward_scale, options.success_threshold
+            mode=options.reward,
+            metric=options.metric,
+            patches=options.patches,
+            scale=options.reward_scale,
+            threshold=options.success_threshold,
+            gamma=options.gamma,
+            success_bonus=options.success_bonus,
+            normalize=options.normalize_reward,
         )
-        return VideoReward(self.bundle, self.batch, settings)
+        self._video = VideoReward(self.bundle, self.batch, settings)
+        return self._video
 
     def seed(self, rows: np.ndarray, seeds: Sequence[int]) -> None:
         """Give environments `rows` (n,) their seeds and count their episodes anew."""
         self.seeds[rows] = np.asarray(seeds).astype(np.uint64)
         self.episodes[rows] = 0
+        if self._video is not None and len(rows) == self.batch:
+            self._video.restart()  # the same seeds give the same rewards, normalised ones too
 
     def begin(
         self, rows: np.ndarray, options: Sequence[Mapping[str, Any]] | None = None
@@ -111,18 +111,23 @@ class Episodes(ABC):
         """Begin new episodes in environments `rows` (n,) and return their observations and infos.
 
         Args:
-            options: one mapping for each of `rows`, with "reference" and "frame" where they are not to be drawn; a
-                reference without a frame starts at its first frame.
+            options: one mapping for each of `rows`, with "reference" and "frame" where they are not to be drawn, and
+                "goal" where it is not the reference's last frame; see `rla_gym.envs.starts`.
 
         Raises:
-            ValueError: an unknown option, or a reference or frame that does not exist.
+            ValueError: an unknown option, or a reference or frame that does not exist; no episode has begun then.
         """
+        references, frames = self._draw_starts(rows)
+        goals = np.stack([references, self.lengths[references] - 1], axis=1)
+        for index, given in enumerate(options or ()):
+            check_options(given, self.reset_options)
+            start = given_start(given, int(references[index]), int(frames[index]), self.lengths)
+            references[index], frames[index] = start
+            goals[index] = given_goal(given, start[0], self.lengths)
         self.episodes[rows] += 1
         self.chunks[rows] = 0
-        references, frames = self._draw_starts(rows)
-        for index, given in enumerate(options or ()):
-            references[index], frames[index] = self._given_start(given, references[index], frames[index])
-        self.reference[rows], self.frame[rows] = references, frames
+        self.resting[rows] = False
+        self.reference[rows], self.frame[rows], self.goals[rows] = references, frames, goals
         observation, distances = self._start(rows)
         infos = [self._info(int(row), distance, distance) for row, distance in zip(rows, distances, strict=True)]
         return observation, infos
@@ -143,13 +148,16 @@ class Episodes(ABC):
         """Free what is held; safe to call twice."""
 
     def _chunks(self, actions: np.ndarray) -> np.ndarray:
+        if self.resting.any() and np.shape(actions)[:1] == (self.batch,):
+            actions = np.array(actions, np.float32)
+            actions[self.resting] = 0.0
         return checked_chunks(actions, self.batch, self.chunk, self.bundle.config.action_size)
 
     def _observe(self, tokens: Tensor | None, proprio: Tensor, frames: np.ndarray | None = None) -> Observation:
         return observe(self.bundle, self.options.obs_mode, tokens, proprio, frames)
 
     def _draw_starts(self, rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        keys = make_keys(self.seeds[rows], self.episodes[rows], np.full(len(rows), START_STEP, np.uint64))
+        keys = make_keys(self.seeds[rows], self.episodes[rows] + 1, np.full(len(rows), START_STEP, np.uint64))
         which, initial, place = keyed_uniform(keys, 3).T
         references = self.chosen[(which * len(self.chosen)).astype(np.int64)]
         # Later starts leave at least one chunk of the reference, so that there is something to be done.
@@ -157,18 +165,26 @@ class Episodes(ABC):
         frames = np.where(initial < self.options.p_initial_frame, 0, (place * starts).astype(np.int64))
         return references, frames
 
-    def _given_start(self, given: Mapping[str, Any], reference: int, frame: int) -> tuple[int, int]:
-        unknown = sorted(set(given) - set(RESET_OPTIONS))
-        if unknown:
-            raise ValueError(f"reset options {unknown} are unknown: expected {' and '.join(RESET_OPTIONS)}")
-        if "reference" in given:
-            reference, frame = int(given["reference"]), 0
-        if not 0 <= reference < len(self.lengths):
-            raise ValueError(f"reference={reference}: expected 0 to {len(self.lengths) - 1}")
-        frame = int(given.get("frame", frame))
-        if not 0 <= frame < self.lengths[reference]:
-            raise ValueError(f"frame={frame}: reference {reference} has frames 0 to {self.lengths[reference] - 1}")
-        return reference, frame
+    def _limit(self) -> int:
+        """Steps of the longest episode; shorter chunks than the checkpoint's get as much time as its own."""
+        if self.options.max_episode_steps is not None:
+            return self.options.max_episode_steps
+        if self.options.end_with_reference:
+            return int(self.lengths.max())
+        config = self.bundle.config
+        return ceil(config.max_episode_steps * config.chunk / self.chunk)
+
+    def _truncated(self) -> np.ndarray:
+        """(B,) bool: the limit is reached or, where that ends episodes, the reference is over."""
+        over: np.ndarray = self.chunks >= self.limit
+        if self.options.end_with_reference:
+            over = over | (self.frame >= self.lengths[self.reference] - 1)
+        return over
+
+    def _goal_rows(self, rows: np.ndarray) -> Tensor:
+        """(n,) int64, rows of the recorded frames that are the goals of environments `rows`."""
+        references, frames = torch.from_numpy(self.goals[rows]).to(self.device).T
+        return self.bundle.references.rows(references, frames)
 
     def _info(self, row: int, distance: float, goal_distance: float, success: bool = False) -> dict[str, Any]:
         reference = int(self.reference[row])
@@ -199,8 +215,21 @@ class DreamEpisodes(Episodes):
         device: str = "cpu",
     ) -> None:
         super().__init__(ckpt, batch, options, device)
-        self.dream = Dream(self.bundle, batch, steps, temperature, precision, device)
+        self.dream = Dream(
+            self.bundle,
+            batch,
+            steps,
+            temperature,
+            precision,
+            device,
+            disagreement=options.disagreement(),
+            batch_invariant=options.batch_invariant,
+        )
         self.reward = self.make_reward()
+        self.data_distance: DataDistance | None = None
+        if "data_distance" in wanted(options.uncertainty):
+            self.data_distance = DataDistance(self.bundle, self.chunk, self.trained_on)
+        self.disagreement_total = np.zeros(batch, np.float32)
 
     def seed(self, rows: np.ndarray, seeds: Sequence[int]) -> None:
         super().seed(rows, seeds)
@@ -209,18 +238,23 @@ class DreamEpisodes(Episodes):
         self.dream.seed(self.seeds, mask)
 
     def step(self, actions: np.ndarray) -> EpisodeStep:
-        state = self.dream.step(self._chunks(actions))
+        chunks = self._chunks(actions)
+        away = None if self.data_distance is None else self.data_distance(self.dream.tokens, self.dream.proprio, chunks)
+        state = self.dream.step(chunks)
         scored = self.reward.step(state.tokens, state.frame)
         self.frame, self.chunks = self.frame + self.chunk, self.chunks + 1
         success = scored.success.cpu().numpy()
         distances, goals = scored.distance.cpu().numpy(), scored.goal_distance.cpu().numpy()
-        return EpisodeStep(
+        step = EpisodeStep(
             observation=self._observe(state.tokens, state.proprio),
             reward=scored.reward.cpu().numpy(),
             terminated=success & self.options.terminate_on_success,
-            truncated=self.chunks >= self.limit,
+            truncated=self._truncated(),
             infos=[self._info(i, distances[i], goals[i], success[i]) for i in range(self.batch)],
         )
+        self._tell_uncertainty(step, state, away)
+        self.reward.end(torch.from_numpy(step.terminated | step.truncated))
+        return step
 
     def images(self) -> np.ndarray:
         return self.dream.images()
@@ -231,5 +265,21 @@ class DreamEpisodes(Episodes):
         state = self.dream.reset(mask, self.reference, self.frame)
         index = torch.from_numpy(rows).to(self.device)
         tokens = state.tokens[index]
-        self.reward.reset(index, state.reference[index], tokens)
+        self.reward.reset(index, state.reference[index], tokens, self._goal_rows(rows))
+        self.disagreement_total[rows] = 0
         return self._observe(tokens, state.proprio[index]), self.reward.goal_distance[index].cpu().numpy()
+
+    def _tell_uncertainty(self, step: EpisodeStep, state: DreamStep, away: np.ndarray | None) -> None:
+        """Put what was asked for into the infos of `step`, and truncate what is too uncertain."""
+        told: dict[str, np.ndarray] = {}
+        if state.disagreement is not None:
+            found = state.disagreement.cpu().numpy()
+            self.disagreement_total = np.sqrt(self.disagreement_total**2 + found**2)
+            told = {"disagreement": found, "disagreement_total": self.disagreement_total}
+            if self.options.disagreement_limit is not None:
+                step.truncated = step.truncated | (self.disagreement_total > self.options.disagreement_limit)
+        if away is not None:
+            told["data_distance"] = away
+        for name, values in told.items():
+            for info, value in zip(step.infos, values.tolist(), strict=True):
+                info[name] = value

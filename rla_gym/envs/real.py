@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import copy
+import os
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
@@ -51,8 +53,16 @@ class RLARealEnv(EpisodeEnv):
 
     - `ckpt="push-cube"`: checkpoint folder, built-in name, hub id `owner/name@revision`, or a loaded `Bundle`.
     - `start="reference"` or `"task"`.
-    - `render_mode=None` or `"rgb_array"`, the simulator's frame.
-    - all options of `RLAWorld-v0` but those of the prediction (steps, temperature, precision).
+    - `render_mode=None`: as in `RLAWorld-v0`, with the simulator's frame as the picture; `render_reference=False`
+      needs the checkpoint's image decoder and `start="reference"`.
+    - `device="cpu"`: where frames are encoded; the simulator is always on the CPU.
+    - As in `RLAWorld-v0`: `obs_mode`, `references`, `successful_references`, `dataset` (of episodes with simulator
+      states), `p_initial_frame`, `max_episode_steps`, `end_with_reference`, `chunk`, `terminate_on_success`.
+    - As in `RLAWorld-v0`, with `start="reference"`: `reward` (also `"success"`), `metric`, `patches`, `reward_scale`,
+      `gamma`, `success_bonus`, `success_threshold`, `normalize_reward`. The threshold is for `success_bonus` alone:
+      episodes end by the task's own rule.
+    - Of no effect or refused, as nothing is predicted here: `batch_invariant`, `uncertainty`, `disagreement_samples`,
+      `disagreement_space`, `disagreement_limit`.
 
     ## Learned model
 
@@ -62,11 +72,18 @@ class RLARealEnv(EpisodeEnv):
 
     - A checkpoint without encoder.safetensors cannot encode frames; only `obs_mode="pixels"` with `start="task"` runs.
     - Recorded states restore exactly only with the MuJoCo version that recorded them; others may drift.
+    - OpenGL does not outlive a fork: where an `RLAReal-v0` was reset before forking, those of the forked process raise a
+      RuntimeError. Use the `spawn` start method.
+    - A pickled or copied environment has a simulator of its own, which begins with a reset.
 
     ## Version History
 
     - v0: first version.
     """
+
+    episodes: RealEpisodes
+    _drawn_in: ClassVar[int | None] = None
+    """The process that a simulator drew in, which forked ones inherit."""
 
     def __init__(
         self,
@@ -74,7 +91,27 @@ class RLARealEnv(EpisodeEnv):
         render_mode: str | None = None,
         start: str = "reference",
         device: str = "cpu",
+        render_reference: bool = False,
         **options: Any,
     ) -> None:
+        if render_reference and start == "task":
+            raise ValueError("render_reference=True: start='task' has no reference to show; take start='reference'")
         simulators = LocalSimulators(load_checkpoint(ckpt).config.task)
-        super().__init__(RealEpisodes(ckpt, 1, EpisodeOptions(**options), simulators, start, device), render_mode)
+        episodes = RealEpisodes(ckpt, 1, EpisodeOptions(**options), simulators, start, device)
+        super().__init__(episodes, render_mode, render_reference)
+
+    def __getstate__(self) -> dict[str, Any]:
+        """Everything but the simulator, which is of this process: a copy begins with a reset."""
+        state = dict(self.__dict__)
+        episodes = copy.copy(self.episodes)
+        episodes.simulators = LocalSimulators(episodes.bundle.config.task)
+        return {**state, "episodes": episodes, "_begun": False}
+
+    def _notice_fork(self) -> None:
+        if RLARealEnv._drawn_in not in (None, os.getpid()):
+            raise RuntimeError(
+                "a RLARealEnv was used before this process was forked, and the OpenGL of its simulator does not outlive "
+                "that: use the 'spawn' start method, or reset no RLARealEnv before forking"
+            )
+        RLARealEnv._drawn_in = os.getpid()
+        super()._notice_fork()

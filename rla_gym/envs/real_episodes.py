@@ -52,8 +52,14 @@ class RealEpisodes(Episodes):
                 f"reward={options.reward!r} compares with a reference episode, which start='task' does not have: take "
                 f"start='reference', or reward={SUCCESS_REWARD!r}"
             )
+        if options.uncertainty is not None:
+            raise ValueError(f"uncertainty={options.uncertainty!r}: only dreams have one; take RLAWorld-v0, or None")
+        if start == "task" and options.end_with_reference:
+            raise ValueError("end_with_reference=True: start='task' has no reference; take start='reference'")
         super().__init__(ckpt, batch, options, device)
         self.start, self.simulators = start, simulators
+        if start == "task":
+            self.reset_options = ()
         if start == "reference" and not self.bundle.references.states.shape[1]:
             raise ValueError(
                 f"the references of {self.bundle.config.name!r} have no simulator states: take start='task'"
@@ -68,11 +74,13 @@ class RealEpisodes(Episodes):
         self.pays_success = start == "task" or options.reward == SUCCESS_REWARD
         self.frames = np.zeros((batch, *self.bundle.config.frame_size, 3), np.uint8)
         self.objects: np.ndarray | None = None
+        self._observed: dict[int, Observed] = {}
 
     def step(self, actions: np.ndarray) -> EpisodeStep:
         chunks = self.bundle.unscale_actions(self._chunks(actions))
         everyone = np.arange(self.batch)
-        observed = self.simulators.step({index: chunks[index] for index in range(self.batch)})
+        self._observed |= self.simulators.step({int(index): chunks[index] for index in np.flatnonzero(~self.resting)})
+        observed = self._observed
         tokens, proprio = self._take_in(everyone, observed)
         self.frame = self.frame + np.array([observed[index].steps for index in range(self.batch)])
         self.chunks = self.chunks + 1
@@ -84,13 +92,16 @@ class RealEpisodes(Episodes):
             distance, goal = scored.distance.cpu().numpy(), scored.goal_distance.cpu().numpy()
             if not self.pays_success:
                 reward = scored.reward.cpu().numpy()
-        return EpisodeStep(
+        step = EpisodeStep(
             observation=self._observe(tokens, proprio, self.frames.copy()),
             reward=reward,
             terminated=success & self.options.terminate_on_success,
-            truncated=self.chunks >= self.limit,
+            truncated=self._truncated(),
             infos=[self._info(i, distance[i], goal[i], bool(success[i])) for i in range(self.batch)],
         )
+        if self.video is not None:
+            self.video.end(torch.from_numpy(step.terminated | step.truncated))
+        return step
 
     def images(self) -> np.ndarray:
         return self.frames.copy()
@@ -100,11 +111,13 @@ class RealEpisodes(Episodes):
 
     def _start(self, rows: np.ndarray) -> tuple[Observation, np.ndarray]:
         observed = self.simulators.start(self._starts(rows))
+        self._observed |= observed
         tokens, proprio = self._take_in(rows, observed)
         distances = np.zeros(len(rows), np.float32)
         if self.video is not None and tokens is not None:
             index = torch.from_numpy(rows).to(self.device)
-            self.video.reset(index, torch.from_numpy(self.reference[rows]).to(self.device), tokens)
+            references = torch.from_numpy(self.reference[rows]).to(self.device)
+            self.video.reset(index, references, tokens, self._goal_rows(rows))
             distances = self.video.goal_distance[index].cpu().numpy()
         return self._observe(tokens, proprio, self.frames[rows]), distances
 

@@ -6,11 +6,10 @@ from pathlib import Path
 from typing import Any
 
 from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
+from rla_gym.checkpoint import DEFAULT_CHECKPOINT
 from rla_gym.envs.episodes import EpisodeOptions
-from rla_gym.envs.real_episodes import RealEpisodes
+from rla_gym.envs.real_batch import parallel_episodes
 from rla_gym.envs.sb3 import EpisodesVecEnv
-from rla_gym.envs.simulators import LocalSimulators, Simulators, WorkerSimulators
 
 
 class RLARealVecEnv(EpisodesVecEnv):
@@ -35,12 +34,4 @@ class RLARealVecEnv(EpisodesVecEnv):
         device: str = "cpu",
         **options: Any,
     ) -> None:
-        bundle, settings = load_checkpoint(ckpt), EpisodeOptions(**options)
-        task = bundle.config.task
-        simulators: Simulators = WorkerSimulators(task, min(workers, num_envs)) if workers else LocalSimulators(task)
-        try:
-            episodes = RealEpisodes(bundle, num_envs, settings, simulators, start, device)
-        except ValueError:
-            simulators.close()  # no process stays behind for an environment that was refused
-            raise
-        super().__init__(episodes)
+        super().__init__(parallel_episodes(ckpt, num_envs, workers, start, device, EpisodeOptions(**options)))

@@ -24,11 +24,9 @@ class EpisodesVecEnv(VecEnv):
     `reset`. Without a seed the first reset draws one.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
-
     def __init__(self, episodes: Episodes, render_mode: str | None = "rgb_array") -> None:
         self.episodes, self.render_mode = episodes, render_mode
-        bundle = episodes.bundle
+        bundle, config = episodes.bundle, episodes.bundle.config
         self._seeded = False
         self._actions: np.ndarray | None = None
         super().__init__(
@@ -36,6 +34,9 @@ class EpisodesVecEnv(VecEnv):
             observation_space(bundle, episodes.options.obs_mode),
             action_space(bundle, episodes.chunk),
         )
+        # SB3's own metadata has no frame rate, and a video recorder then takes 30.
+        fps = max(1, round(config.control_hz / episodes.chunk))
+        self.metadata: dict[str, Any] = {**self.metadata, "render_fps": fps}
 
     def reset(self) -> Observation:
         """Begin a new episode everywhere and return the observations."""

@@ -2,47 +2,72 @@
 
 from __future__ import annotations
 
+import os
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
+import torch
 
 from rla_gym.envs.episodes import Episodes
 from rla_gym.envs.spaces import Observation, action_space, observation_space, row_of
+from rla_gym.envs.viewer import Window, beside, keys_to_action, reference_picture
 
-RENDER_MODES = (None, "rgb_array")
+RENDER_MODES = ("human", "rgb_array", "rgb_array_list")
+
+PROCESS = os.getpid()
+"""The process that imported this; processes forked from it keep its number here."""
 
 
 class EpisodeEnv(gym.Env[Any, np.ndarray]):
     """A Gymnasium environment over `Episodes` of batch 1.
 
+    Args:
+        episodes: what it plays.
+        render_mode: "rgb_array": `render` gives a picture; "rgb_array_list": all pictures since the last `render` or
+            `reset`; "human": `reset` and `step` show them in a window, at the task's own pace.
+        render_reference: put the reference's frame of the same time on the right of each picture.
+
     Raises:
-        ValueError: an unknown render mode.
+        ValueError: an unknown render mode, or `render_reference` without an image decoder.
+        ImportError: "human" without pygame.
     """
 
-    metadata = {"render_modes": ["rgb_array"], "render_fps": 10}
+    metadata = {"render_modes": list(RENDER_MODES), "render_fps": 10}
 
-    def __init__(self, episodes: Episodes, render_mode: str | None) -> None:
-        if render_mode not in RENDER_MODES:
-            raise ValueError(f"render_mode={render_mode!r}: expected None or 'rgb_array'")
-        self.episodes, self.render_mode = episodes, render_mode
+    def __init__(self, episodes: Episodes, render_mode: str | None, render_reference: bool = False) -> None:
+        config = episodes.bundle.config
+        if render_mode not in (None, *RENDER_MODES):
+            raise ValueError(f"render_mode={render_mode!r}: expected None or one of {', '.join(RENDER_MODES)}")
+        if render_reference and config.image_decoder is None:
+            raise ValueError(
+                f"render_reference=True: checkpoint {config.name!r} has no image decoder to show its references with"
+            )
+        self.episodes, self.render_mode, self.render_reference = episodes, render_mode, render_reference
         self.observation_space = observation_space(episodes.bundle, episodes.options.obs_mode)
         self.action_space = action_space(episodes.bundle, episodes.chunk)
+        pace = config.control_hz / episodes.chunk
+        self.metadata = {**self.metadata, "render_fps": max(1, round(pace))}
+        self._window = Window(f"{config.name} ({config.task})", pace) if render_mode == "human" else None
+        self._pictures: list[np.ndarray] = []
         self._seeded = self._begun = False
+        self._ended: str | None = None
+        self._process = PROCESS
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, dict[str, Any]]:
-        """Begin an episode.
+        """Begin an episode; a closed environment opens again.
 
         Args:
             seed: of this and all later episodes; without one the episodes go on from the seed before.
-            options: "reference" and "frame" to start from, where they are not to be drawn.
+            options: where to start, if that is not to be drawn; see the environment's page.
 
         Raises:
             ValueError: an unknown option, or a reference or frame that does not exist.
         """
         super().reset(seed=seed)
+        self._notice_fork()
         if seed is None and not self._seeded:
             seed = int(self.np_random.integers(2**31))
         row = np.zeros(1, np.int64)
@@ -50,31 +75,87 @@ class EpisodeEnv(gym.Env[Any, np.ndarray]):
             self.episodes.seed(row, [seed])
             self._seeded = True
         observation, infos = self.episodes.begin(row, [options or {}])
-        self._begun = True
+        self._begun, self._ended = True, None
+        self._pictures = []
+        self._show()
         return row_of(observation, 0), infos[0]
 
     def step(self, action: np.ndarray) -> tuple[Observation, float, bool, bool, dict[str, Any]]:
         """Go on by one chunk, `action` (chunk * A,) float32; values outside [-1, 1] are clipped.
 
         Raises:
-            ValueError: another shape, or NaN or infinite values.
-            gymnasium.error.ResetNeeded: there was no reset yet.
+            ValueError: another shape, or NaN or infinite values; the episode stays where it was.
+            gymnasium.error.ResetNeeded: no episode has begun, or it has ended.
         """
-        if not self._begun:
-            raise gym.error.ResetNeeded("step before the first reset: call reset() to begin an episode")
+        self._notice_fork()
+        self._need_episode("step")
+        if self._ended is not None:
+            raise gym.error.ResetNeeded(f"step after the episode was {self._ended}: call reset() to begin another")
         step = self.episodes.step(np.asarray(action)[None])
         terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
+        if terminated or truncated:
+            self._ended = "terminated" if terminated else "truncated"
+        self._show()
         return row_of(step.observation, 0), float(step.reward[0]), terminated, truncated, step.infos[0]
 
     def render(self) -> Any:
-        """Picture (H, W, 3) uint8 of the present state; None without a render mode."""
+        """The present state as the render mode says: a picture (H, W, 3) uint8, a list of them, or None.
+
+        Raises:
+            gymnasium.error.ResetNeeded: no episode has begun.
+        """
         if self.render_mode is None:
+            gym.logger.warn("render() shows nothing without a render mode: make it with render_mode='rgb_array'")
             return None
-        if not self._begun:
-            raise gym.error.ResetNeeded("render before the first reset: call reset() to begin an episode")
-        picture: np.ndarray = self.episodes.images()[0]
-        return picture
+        self._need_episode("render")
+        if self.render_mode == "rgb_array_list":
+            pictures, self._pictures = self._pictures, []
+            return pictures
+        if self._window is not None:
+            self._window.show(self._picture())
+            return None
+        return self._picture()
+
+    def get_keys_to_action(self) -> dict[tuple[str, ...], np.ndarray]:
+        """Pressed keys and their actions, for `gymnasium.utils.play`: a, d move the first number, s, w the second."""
+        return keys_to_action(self.episodes.bundle.config.action_size, self.episodes.chunk)
 
     def close(self) -> None:
-        """Free what is held; safe to call twice."""
+        """Free what is held; safe to call twice, and a later `reset` opens the environment again."""
+        self._begun = False
+        if os.getpid() != self._process:  # what was opened before a fork is the parent's to close
+            return
+        if self._window is not None:
+            self._window.close()
         self.episodes.close()
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        self.__dict__.update(state, _process=PROCESS)
+
+    def _show(self) -> None:
+        """What `render` would have to be called for after every step in the modes that follow by themselves."""
+        if self._window is not None:
+            self._window.show(self._picture())
+        elif self.render_mode == "rgb_array_list":
+            self._pictures.append(self._picture())
+
+    def _picture(self) -> np.ndarray:
+        picture: np.ndarray = self.episodes.images()[0]
+        if not self.render_reference:
+            return picture
+        return beside(picture, reference_picture(self.episodes.bundle, *self._reference_frame()))
+
+    def _reference_frame(self) -> tuple[int, int]:
+        """Reference and frame that `render_reference` shows."""
+        return int(self.episodes.reference[0]), int(self.episodes.frame[0])
+
+    def _need_episode(self, what: str) -> None:
+        if not self._begun:
+            raise gym.error.ResetNeeded(f"{what} before a reset: call reset() to begin an episode")
+
+    def _notice_fork(self) -> None:
+        """Make an environment in a forked process fit to go on."""
+        if os.getpid() != self._process:
+            # The threads of torch stayed behind, and the first sum that is shared out to them would wait for ever.
+            torch.set_num_threads(1)
+            self._process = os.getpid()

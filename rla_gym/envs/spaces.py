@@ -75,8 +75,8 @@ def observe(
     return parts if obs_mode == "dict" else np.concatenate(list(parts.values()), axis=1)
 
 
-def row_of(observation: Observation, index: int) -> Observation:
-    """One environment's observation of a batch of them, copied."""
+def row_of(observation: Observation, index: int | slice) -> Observation:
+    """One environment's observation (or those of several) of a batch of them, copied."""
     if isinstance(observation, dict):
         return {name: values[index].copy() for name, values in observation.items()}
     row: np.ndarray = observation[index].copy()

@@ -16,9 +16,10 @@ class RLAWorldEnv(EpisodeEnv):
 
     ## Description
 
-    The environment is a world model of residual latent actions (arXiv 2605.07079). It was trained on recorded episodes;
-    no simulator runs. Its state is the patch tokens of a frozen image encoder. An episode starts at the tokens of a
-    recorded frame; each step predicts the tokens (and proprioception) after a chunk of actions and feeds them back.
+    The environment is a world model of residual latent actions (arXiv 2605.07079). It was trained on recorded
+    episodes; no simulator runs. Its state is the patch tokens of a frozen image encoder. An episode starts at the
+    tokens of a recorded frame; each step predicts the tokens (and proprioception) after a chunk of actions and feeds
+    them back.
 
     ## Action Space
 
@@ -44,50 +45,86 @@ class RLAWorldEnv(EpisodeEnv):
 
     Each episode is rewarded against its reference, a recorded episode. d is a distance between tokens:
 
-    - `"progress"`: scale * (d to the reference's last frame before the step - after the step);
+    - `"progress"`: scale * (d to the reference's last frame before the step - after the step), or with `gamma` the
+      discounted potential gamma * (-scale * d after) - (-scale * d before), which does not change the best policy;
     - `"goal"`: -scale * d to the reference's last frame;
-    - `"corresponding"` (the paper's): -scale * d to the reference's frame of the same time, its last once it is over.
+    - `"corresponding"` (the paper's): -scale * d to the reference's frame of the same time, its last once it is over;
+    - `"success"`: scale in every step after which d to the last frame is under `success_threshold`, else 0.
 
-    `metric` is `"l1"`, `"l2"`, `"cosine"`, or `"features"`, the Euclidean distance of keypoints. With
+    `metric` is `"l1"`, `"l2"`, `"cosine"`, `"features"`, the Euclidean distance of keypoints, or `"objects"`, the same
+    with keypoints weighted by how little the robot's proprioception explains them and how steady they are. With
     `patches="moving"` patches count by how much the reference changes them. Defaults are the checkpoint's.
+    `success_bonus` is added in every step after which d is under the threshold; `normalize_reward` divides what is
+    paid by a running spread. d is to the goal's frame instead of the reference's last, where `reset` names one.
 
     ## Starting State
 
-    A reference is drawn uniformly from `references`; with probability `p_initial_frame` the episode starts at its first
-    frame, else at a frame drawn uniformly from those with a chunk left. `reset(options={"reference": 3, "frame": 0})`
-    sets them; a reference without a frame starts at its first. The noise of step t of episode n is a function of (seed,
-    n, t), so the same seed gives the same episodes.
+    A reference is drawn uniformly from `references`; with probability `p_initial_frame` the episode starts at its
+    first frame, else at a frame drawn uniformly from those with a chunk left. `reset(options=...)` sets what is not to
+    be drawn:
+
+    - `"reference": 3`, its number; `"frame": 0`, the frame to start from. A reference alone starts at its first frame.
+    - `"goal": 20`, the reference's frame to reach instead of its last; `"goal": (5, 20)`, that of another reference.
+
+    The noise of step t of episode n is a function of (seed, n, t), so the same seed gives the same episodes. A reset
+    without a seed goes on to the next episode of the seed before.
 
     ## Episode End
 
-    Truncated after `max_episode_steps` chunks. Terminated when the distance to the reference's last frame falls under
-    the checkpoint's threshold for this metric, if there is one and `terminate_on_success` is set. `info` has
-    `reference`, `frame` (of the reference, at the same time), `distance` (that the reward is about), `goal_distance`
-    and `success`.
+    Truncated after `max_episode_steps` chunks, with `end_with_reference` when the reference is over, and with
+    `disagreement_limit` when the dream is too uncertain. Terminated when the distance to the goal falls under the
+    threshold, if there is one and `terminate_on_success` is set. A step after the end, or before a reset, raises
+    `gymnasium.error.ResetNeeded`. `info` has
+
+    - `reference`, `frame` (of the reference, at the same time), `distance` (that the reward is about), `goal_distance`
+      and `success`;
+    - with `uncertainty="disagreement"` or `"both"`: `disagreement` of samples of this step, and `disagreement_total`,
+      the root of the sum of its squares over the episode, which follows the error that has added up;
+    - with `uncertainty="data_distance"` or `"both"`: `data_distance` of the state and actions to those recorded, about
+      1 for recorded ones.
 
     ## Arguments
 
     - `ckpt="push-cube"`: checkpoint folder, built-in name, hub id `owner/name@revision`, or a loaded `Bundle`.
-    - `obs_mode="features"`, `render_mode=None` (or `"rgb_array"`, which needs the checkpoint's image decoder).
-    - `reward`, `metric`, `patches`, `reward_scale`, `success_threshold`: None takes the checkpoint's.
-    - `terminate_on_success=True`.
-    - `references="train"`: also `"validation"`, `"test"`, `"all"` or a list of episode numbers;
-      `successful_references=True` leaves out recordings that did not reach success.
+    - `obs_mode="features"`.
+    - `render_mode=None`: `"rgb_array"`, a picture (H, W, 3) uint8; `"rgb_array_list"`, those since the last `render()`
+      or `reset()`; `"human"`, a window at the task's pace (`pip install "rla_gym[play]"`). All decode the dreamed
+      tokens, which needs the checkpoint's image decoder.
+    - `render_reference=False`: show the reference's frame of the same time on the right of each picture.
+    - `reward=None`, `metric=None`, `patches=None`, `reward_scale=None`, `success_threshold=None`: None takes the
+      checkpoint's.
+    - `gamma=None`: discount of the potential of `"progress"` and of the returns of `normalize_reward`; None is 1.
+    - `success_bonus=0.0`; `normalize_reward=None`: `"returns"` or `"rewards"`, divided by their running spread.
+    - `terminate_on_success=True`, `end_with_reference=False`.
+    - `references=None`: `"train"`, `"validation"`, `"test"`, `"all"` or a list of episode numbers; None is `"train"`,
+      and `"all"` of a `dataset`. `successful_references=True` leaves out recordings that did not reach success.
+    - `dataset=None`: other recordings to start from and be rewarded against than the checkpoint's: a token store, a
+      data set's folder or file, or `References`.
     - `p_initial_frame=0.5`.
-    - `max_episode_steps=None`: chunks; None takes the checkpoint's. `gym.make` keeps this one for its own time limit,
-      which comes on top and so can only shorten episodes; make `RLAWorldEnv` itself for longer ones.
-    - `chunk=None`: control steps a step, at most the checkpoint's.
-    - `steps=None`, `temperature=None`: Euler steps and factor of the initial noise; 0 is the central sample. None takes
-      the checkpoint's.
+    - `max_episode_steps=None`: steps; None takes the checkpoint's, in control steps. `gym.make` keeps this one for its
+      own time limit, which comes on top and so can only shorten episodes; make `RLAWorldEnv` itself for longer ones.
+    - `chunk=None`: control steps a step, at most the checkpoint's, which None takes.
+    - `steps=None`, `temperature=None`: Euler steps and factor of the initial noise; 0 is the central sample. None
+      takes the checkpoint's.
+    - `uncertainty=None`: `"disagreement"`, `"data_distance"` or `"both"`, in the info. `disagreement_samples=4` are
+      compared in `disagreement_space="tokens"` or `"latent"`; `disagreement_limit=None` or the `disagreement_total`
+      that truncates. `rla_gym.envs.wrappers` makes a penalty of them.
     - `precision=None`: `"float32"` or `"bf16"`; `device="cpu"`.
+    - `batch_invariant=True`: the same to the last bit in any batch (CPU, float32), at a little cost for few
+      environments.
 
     ## Learned model
 
-    The checkpoint's README.md says what it was trained on and how good it is. A dream is only good near its data.
+    An image encoder (frozen; it does not run in a dream), an autoencoder of residuals between the tokens of two
+    frames, a flow model that predicts the autoencoder's latent action from tokens, proprioception and actions, and a
+    decoder that adds it to the tokens. The checkpoint's README.md (`rla-gym inspect push-cube`) says what they were
+    trained on and how far they are off. Environments of one process share one loaded model; a forked process computes
+    with one thread.
 
     ## Known failure modes
 
-    - Errors add up over an episode; objects may fade, split or jump after many chunks.
+    - A dream is only good near its data, and errors add up over an episode: objects may fade, split or jump after many
+      chunks.
     - Actions unlike those recorded (long stillness, full reversals) can move things that a pusher would not touch.
     - A policy may find dreams that score well and cannot happen: measure in `RLAReal-v0`, not here.
     - `success` is a distance under a threshold, not the task's rule.
@@ -105,7 +142,8 @@ class RLAWorldEnv(EpisodeEnv):
         temperature: float | None = None,
         precision: str | None = None,
         device: str = "cpu",
+        render_reference: bool = False,
         **options: Any,
     ) -> None:
-        settings = EpisodeOptions(**options)
-        super().__init__(DreamEpisodes(ckpt, 1, settings, steps, temperature, precision, device), render_mode)
+        episodes = DreamEpisodes(ckpt, 1, EpisodeOptions(**options), steps, temperature, precision, device)
+        super().__init__(episodes, render_mode, render_reference)

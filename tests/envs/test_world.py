@@ -142,7 +142,7 @@ def test_actions_are_clipped_and_checked(checkpoint: Path) -> None:
         ({"temperature": -1.0}, "at least 0"),
         ({"steps": 0}, "at least 1"),
         ({"precision": "int8"}, "bf16"),
-        ({"render_mode": "human"}, "rgb_array"),
+        ({"render_mode": "ansi"}, "rgb_array"),
     ],
 )
 def test_wrong_options_are_refused(checkpoint: Path, options: dict[str, Any], message: str) -> None:
