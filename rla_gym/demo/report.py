@@ -13,7 +13,7 @@ import numpy as np
 
 from rla_gym.bundle import Bundle
 from rla_gym.demo.config import DemoConfig
-from rla_gym.demo.evaluate import metres_to_target, pooled
+from rla_gym.demo.evaluate import metres_to_target
 from rla_gym.demo.intervals import difference_text, paired_difference, rate_text, wilson
 from rla_gym.provenance import commit, versions
 
@@ -26,6 +26,7 @@ KIB_A_MIB = 1024
 def as_dict(config: DemoConfig, bundle: Bundle, results: Sequence[SeedResult], seconds: float) -> dict[str, Any]:
     """JSON-able: configuration, surroundings, summary and every raw episode."""
     names = bundle.config.object_names
+    seeds = [seed_dict(result, names) for result in results]
     return {
         "config": asdict(config),
         "checkpoint": {"name": bundle.config.name, "task": bundle.config.task, "metrics": dict(bundle.config.metrics)},
@@ -34,8 +35,8 @@ def as_dict(config: DemoConfig, bundle: Bundle, results: Sequence[SeedResult], s
         "machine": {"system": platform.platform(), "cores": os.cpu_count()},
         "seconds": seconds,
         "memory_mib": memory_mib(),
-        "summary": summary(results),
-        "seeds": [seed_dict(result, names) for result in results],
+        "summary": summary(seeds),
+        "seeds": seeds,
     }
 
 
@@ -73,21 +74,18 @@ def seed_dict(result: SeedResult, object_names: Sequence[str]) -> dict[str, Any]
     }
 
 
-def summary(results: Sequence[SeedResult]) -> dict[str, Any]:
-    """Rates over all seeds' episodes, and their differences on the same starts."""
-    parts = {
-        "real": ([result.before for result in results], [result.after for result in results]),
-        "dream": ([result.dream_before for result in results], [result.dream_after for result in results]),
-    }
-    compared = [result for result in results if result.simulator is not None]
-    if compared:
-        parts["real_after_simulator"] = (
-            [result.before for result in compared],
-            [result.simulator[1] for result in compared if result.simulator],
-        )
+def summary(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    """Rates over the episodes of all seeds, and their differences on the same starts, of what `seed_dict` gave."""
+    parts = {"real": ("real_before", "real_after"), "dream": ("dream_before", "dream_after")}
+    if any("real_after_simulator" in seed for seed in seeds):
+        parts["real_after_simulator"] = ("real_before", "real_after_simulator")
     found: dict[str, Any] = {}
-    for name, (evaluations_before, evaluations_after) in parts.items():
-        before, after = pooled(evaluations_before), pooled(evaluations_after)
+    for name, (first, second) in parts.items():
+        compared = [seed for seed in seeds if second in seed]
+        before, after = (
+            [bool(episode["success"]) for seed in compared for episode in seed[part]["episodes"]]
+            for part in (first, second)
+        )
         found[name] = {
             "episodes": len(before),
             "before": float(np.mean(before)),
