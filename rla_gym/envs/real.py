@@ -72,8 +72,8 @@ class RLARealEnv(EpisodeEnv):
 
     - A checkpoint without encoder.safetensors cannot encode frames; only `obs_mode="pixels"` with `start="task"` runs.
     - Recorded states restore exactly only with the MuJoCo version that recorded them; others may drift.
-    - OpenGL does not outlive a fork: where an `RLAReal-v0` was reset before forking, those of the forked process raise a
-      RuntimeError. Use the `spawn` start method.
+    - OpenGL does not outlive a fork: where an `RLAReal-v0` was reset before forking, those of the forked process raise
+      a RuntimeError. Use the `spawn` start method.
     - A pickled or copied environment has a simulator of its own, which begins with a reset.
 
     ## Version History
@@ -110,8 +110,8 @@ class RLARealEnv(EpisodeEnv):
     def _notice_fork(self) -> None:
         if RLARealEnv._drawn_in not in (None, os.getpid()):
             raise RuntimeError(
-                "a RLARealEnv was used before this process was forked, and the OpenGL of its simulator does not outlive "
-                "that: use the 'spawn' start method, or reset no RLARealEnv before forking"
+                "a RLARealEnv was used before this process was forked, and the OpenGL of its simulator does not "
+                "outlive that: use the 'spawn' start method, or reset no RLARealEnv before forking"
             )
         RLARealEnv._drawn_in = os.getpid()
         super()._notice_fork()

@@ -182,14 +182,14 @@ def test_videos(checkpoint: Path, name: str, tmp_path: Path) -> None:
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # moviepy's own
         env: gym.Env[Any, Any] = make(name, checkpoint, render_mode="rgb_array", max_episode_steps=3)
-        env = wrappers.RecordVideo(env, str(tmp_path), episode_trigger=lambda _: True)
+        env = wrappers.RecordVideo(env, str(tmp_path / "videos"), episode_trigger=lambda _: True)
         env.reset(seed=0)
         ended = False
         while not ended:
             _, _, terminated, truncated, _ = env.step(env.action_space.sample())
             ended = terminated or truncated
         env.close()
-    (path,) = tmp_path.glob("*.mp4")
+    (path,) = (tmp_path / "videos").glob("*.mp4")
     with av.open(str(path)) as video:
         frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
     assert len(frames) == 4 and frames[0].shape == (112, 112, 3)
@@ -242,12 +242,16 @@ def sections(kind: type) -> dict[str, str]:
     return dict(zip(parts[1::2], parts[2::2], strict=True))
 
 
-@pytest.mark.parametrize("kind", [rla_gym.RLAWorldEnv, rla_gym.RLARealEnv])
-def test_pages_have_all_headings_and_name_every_argument(kind: type) -> None:
+@pytest.mark.parametrize("kind", [rla_gym.RLAWorldEnv, rla_gym.RLAWorldGoalEnv, rla_gym.RLARealEnv])
+def test_pages_have_all_headings(kind: type) -> None:
     page = sections(kind)
     assert list(page) == list(HEADINGS)
     assert all(text.strip() for text in page.values())
-    named = set(re.findall(r"`(\w+)", page["Arguments"]))
+
+
+@pytest.mark.parametrize("kind", [rla_gym.RLAWorldEnv, rla_gym.RLARealEnv])
+def test_pages_name_every_argument(kind: type) -> None:
+    named = set(re.findall(r"`(\w+)", sections(kind)["Arguments"]))
     assert arguments(kind) <= named, f"not on the page: {sorted(arguments(kind) - named)}"
 
 
