@@ -84,10 +84,11 @@ def demo(found: dict[str, Any]) -> str:
         rows,
         f"{config['demonstrations']} demonstrations, {config['timesteps']:,} dreamed chunks of PPO a seed, last "
         f"iterate; {config['episodes']} real episodes a seed from starts that neither cloning nor training saw; "
-        "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`). They count episodes; "
-        f"with the {len(changes)} seeds as the units the real difference is {_over_seeds(changes)} points (Student's "
-        "t). Settings were chosen on other seeds, 10 and 11 (`benchmarks/results/demo-settings.json`): of the two best, "
-        "whose difference is within the noise, the one whose dream counts success as reality does.",
+        "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`). They count "
+        f"episodes; with the {len(changes)} seeds as the units the real difference is {_over_seeds(changes)} "
+        "points (Student's t). Settings were chosen on other seeds, 10 and 11 "
+        "(`benchmarks/results/demo-settings.json`): of the two best, whose difference is within the noise, the "
+        "one whose dream counts success as reality does.",
     )
 
 

@@ -94,7 +94,7 @@ class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         if self._observation is None and len(rows) < self.num_envs:
             raise gym.error.ResetNeeded("reset_mask at the first reset: call reset() for all environments first")
         seeds = listed_seeds(seed, self.num_envs)
-        super().reset(seed=None if seed is None or isinstance(seed, Sequence) else int(seed))
+        super().reset(seed=int(seed) if isinstance(seed, int | np.integer) else None)
         self._seed(rows, seeds)
         infos: dict[str, Any] = {}
         for row, info in self._begin(rows, given).items():
@@ -120,8 +120,8 @@ class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         waiting = np.flatnonzero(self._ended)
         if len(waiting) and self.autoreset_mode is AutoresetMode.DISABLED:
             raise gym.error.ResetNeeded(
-                f"the episodes of environments {waiting.tolist()} have ended: call reset(options={{'reset_mask': "
-                "terminated | truncated}})"
+                f"the episodes of environments {waiting.tolist()} have ended: call "
+                "reset(options={'reset_mask': terminated | truncated})"
             )
         step = self._advance(actions, waiting)
         self._ended = step.terminated | step.truncated
