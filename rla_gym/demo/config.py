@@ -63,6 +63,9 @@ class DemoConfig:
     """Goal distance under which a dream counts as solved; None: the checkpoint's."""
     success_bonus: float = 0.5
     """Added to the reward of a step whose dream counts as solved."""
+    disagreement_penalty: float = 1.0
+    """Taken off the reward for each unit of disagreement of two flow samples of the step: what the model is unsure of
+    does not pay."""
     terminate_on_success: bool = True
     """Whether dreams end when they count as solved; `horizon` ends them anyhow."""
     steps: int | None = None
@@ -111,6 +114,7 @@ class DemoConfig:
             "minutes",
             "kl_weight",
             "bc_weight",
+            "disagreement_penalty",
             "demonstration_noise",
             "warmup_iterations",
             "videos",

@@ -24,6 +24,7 @@ from rla_gym.demo.train import SuccessBonus, TrainResult, train
 from rla_gym.demo.video import write_video
 from rla_gym.envs.real_vector import RLARealVecEnv
 from rla_gym.envs.sb3 import RLAWorldVecEnv
+from rla_gym.envs.sb3_wrappers import UncertaintyPenaltyVecEnv
 from rla_gym.files import write_json
 from rla_gym.tasks import make_task
 
@@ -111,15 +112,19 @@ def anchored_training(
 
 def dream_env(config: DemoConfig, bundle: Bundle) -> Any:
     """The environment that the agent learns in."""
+    penalized = config.disagreement_penalty > 0
     env: Any = RLAWorldVecEnv(
         bundle,
         config.num_envs,
         steps=config.steps,
         temperature=config.temperature,
         precision=config.precision,
+        uncertainty="disagreement" if penalized else None,
+        disagreement_samples=2,
         **config.dream_options(),
     )
-    return SuccessBonus(env, config.success_bonus) if config.success_bonus else env
+    env = SuccessBonus(env, config.success_bonus) if config.success_bonus else env
+    return UncertaintyPenaltyVecEnv(env, config.disagreement_penalty) if penalized else env
 
 
 def judge(agent: Predictor, config: DemoConfig, bundle: Bundle, seed: int) -> tuple[Evaluation, Evaluation]:
