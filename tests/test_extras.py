@@ -37,7 +37,8 @@ def required() -> list[tuple[str, str]]:
 def test_every_extra_exists_and_brings_the_module():
     tomllib = pytest.importorskip("tomllib", reason="part of Python since 3.11")
     extras = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["optional-dependencies"]
-    distributions = {"yaml": "pyyaml", "PIL": "matplotlib"}  # Pillow is a dependency of matplotlib
+    # Pillow is a dependency of matplotlib, pygame (or its successor) of an extra of Gymnasium.
+    distributions = {"yaml": "pyyaml", "PIL": "matplotlib", "pygame": "gymnasium"}
     found = required()
     assert len(found) > 20
     for module, extra in found:

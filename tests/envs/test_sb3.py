@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from stable_baselines3 import PPO
-from stable_baselines3.common.vec_env import VecMonitor
+from stable_baselines3.common.vec_env import VecMonitor, VecNormalize, VecVideoRecorder
 
 from rla_gym.bundle import Bundle
 from rla_gym.envs.sb3 import RLAWorldVecEnv
@@ -72,6 +72,42 @@ def test_pictures(checkpoint: Path) -> None:
     images = env.get_images()
     assert len(images) == 3 and images[0].shape == (112, 112, 3) and images[0].dtype == np.uint8
     assert env.render().shape[2] == 3
+
+
+def test_stable_baselines_wrappers_go_on_top(bundle: Bundle) -> None:
+    options = {"max_episode_steps": 3, "temperature": 1.0, "success_threshold": 0.0}
+    plain = RLAWorldVecEnv(bundle, 3, **options)
+    wrapped = VecNormalize(VecMonitor(RLAWorldVecEnv(bundle, 3, **options)), gamma=0.9)
+    plain.seed(1)
+    wrapped.seed(1)
+    wrapped.reset()
+    assert np.array_equal(plain.reset(), wrapped.get_original_obs())
+    returns = np.zeros(3)
+    for number in range(6):
+        observations, rewards, _, infos = plain.step(np.full((3, 8), 0.1, np.float32))
+        _, _, dones, told = wrapped.step(np.full((3, 8), 0.1, np.float32))
+        returns += rewards
+        assert np.array_equal(wrapped.get_original_obs(), observations)
+        assert np.array_equal(wrapped.get_original_reward(), rewards)
+        assert dones.all() == (number % 3 == 2)
+        if dones.all():
+            assert [info["episode"]["l"] for info in told] == [3, 3, 3]
+            np.testing.assert_allclose([info["episode"]["r"] for info in told], returns, atol=1e-5)
+            last = wrapped.normalize_obs(np.stack([info["terminal_observation"] for info in infos]))
+            assert np.array_equal([info["terminal_observation"] for info in told], last)
+            returns[:] = 0
+
+
+def test_videos(checkpoint: Path, tmp_path: Path) -> None:
+    env = RLAWorldVecEnv(checkpoint, 2)
+    assert env.metadata["render_fps"] == 2  # 10 control steps a second in chunks of 4
+    pytest.importorskip("moviepy", reason="VecVideoRecorder writes with moviepy")
+    recorder = VecVideoRecorder(env, str(tmp_path), lambda step: step == 0, video_length=3)
+    recorder.reset()
+    for _ in range(4):
+        recorder.step(np.zeros((2, 8), np.float32))
+    recorder.close()
+    assert [path.stat().st_size > 0 for path in tmp_path.glob("*.mp4")] == [True]
 
 
 def test_ppo_learns_a_step(checkpoint: Path) -> None:

@@ -79,7 +79,7 @@ def test_chunks_lead_from_the_one_row_to_the_other(store, autoencoder, config):
     assert torch.equal(batch["earlier_tokens"], store.normalized(earlier))
     assert np.array_equal(batch["earlier_chunks"][1], chunk_actions(store, earlier + 4, 4))
     assert batch["noise"].shape == (1024, 4, 8) and batch["times"].shape == (1024,)
-    torch.testing.assert_close(batch["proprio"].mean(0), torch.zeros(2), atol=0.3, rtol=0)
+    torch.testing.assert_close(batch["proprio"].mean(0), torch.zeros(4), atol=0.3, rtol=0)
 
 
 def test_share_of_draws_ends_at_noise_and_half_of_those_are_zero(store, autoencoder, config):

@@ -22,7 +22,7 @@ def test_layout_is_what_robomimic_reads(collected):
             assert demo["rewards"].shape == demo["dones"].shape == (samples,)
             assert demo["obs/agentview_image"].shape == (samples + 1, 112, 112, 3)
             assert demo["obs/agentview_image"].chunks == (1, 112, 112, 3)
-            assert demo["obs/proprio"].shape == (samples + 1, 2)
+            assert demo["obs/proprio"].shape == (samples + 1, 4)
             assert demo["states"].shape[0] == demo["objects"].shape[0] == samples + 1
         assert data.attrs["total"] == total
 
