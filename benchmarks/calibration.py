@@ -21,6 +21,7 @@ import torch
 import tyro
 from torch import Tensor
 
+from benchmarks.ranks import spearman
 from benchmarks.record import run_record
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
@@ -122,15 +123,6 @@ def dream_handles(
         found[f"{name}_total"] = np.sqrt(np.cumsum(found[name] ** 2, axis=1))
     found["step"] = np.broadcast_to(np.arange(1.0, found["error"].shape[1] + 1), found["error"].shape)
     return found
-
-
-def spearman(first: np.ndarray, second: np.ndarray) -> float:
-    """Rank correlation of two arrays of one shape; 0 where one of them is constant."""
-    ranks = [_ranks(np.ravel(values)) for values in (first, second)]
-    spread = [rank.std() for rank in ranks]
-    if min(spread) == 0:
-        return 0.0
-    return float(((ranks[0] - ranks[0].mean()) * (ranks[1] - ranks[1].mean())).mean() / (spread[0] * spread[1]))
 
 
 def interval(
@@ -275,13 +267,6 @@ def table(measured: dict[str, Any], milliseconds: dict[str, float]) -> str:
             lines.append(f"| {group} | {title} | {' | '.join(cells)} |")
     times = ", ".join(f"{name} {value:.0f}" for name, value in milliseconds.items() if name != "batch")
     return "\n".join([*lines, "", f"milliseconds of a step of {milliseconds['batch']:.0f} dreams: {times}"])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    """Ranks of values, equal ones sharing their mean rank."""
-    _, place, count = np.unique(values, return_inverse=True, return_counts=True)
-    ranks: np.ndarray = (np.cumsum(count) - (count - 1) / 2.0)[place]
-    return ranks
 
 
 if __name__ == "__main__":

@@ -19,6 +19,7 @@ import torch
 import tyro
 
 import rla_gym
+from benchmarks.ranks import spearman
 from benchmarks.record import run_record
 from rla_gym.evaluation.probe import state_values
 from rla_gym.files import write_json
@@ -159,19 +160,6 @@ def true_rewards(mode: str, distances: dict[str, np.ndarray]) -> np.ndarray:
         return -distances["same time"][:, 1:]
     goal = distances["goal"]
     return goal[:, :-1] - goal[:, 1:] if mode == "progress" else -goal[:, 1:]
-
-
-def spearman(first: np.ndarray, second: np.ndarray) -> float:
-    """Rank correlation of two samples of equal size; ties share their mean rank, and 0 where all are tied."""
-    ranks = [_ranks(np.ravel(values)) for values in (first, second)]
-    if any(np.ptp(rank) == 0 for rank in ranks):
-        return 0.0
-    return float(np.corrcoef(*ranks)[0, 1])
-
-
-def _ranks(values: np.ndarray) -> np.ndarray:
-    _, inverse, counts = np.unique(values, return_inverse=True, return_counts=True)
-    return (np.cumsum(counts) - (counts - 1) / 2)[inverse]
 
 
 def judge(rollouts: Rollouts, paid: np.ndarray, truth: dict[str, np.ndarray], seed: int) -> dict[str, Any]:

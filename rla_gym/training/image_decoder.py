@@ -14,6 +14,7 @@ from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.training.batches import device_of, exact, held_out, keyed_generators
+from rla_gym.training.frames import check_same_data, read_frames, some_rows
 from rla_gym.training.metrics import psnr, ssim_map
 
 BACKGROUND_FRAMES = 128
@@ -49,11 +50,7 @@ class ImageDecoderTraining:
         max_frames: int = 8192,
         held_out_frames: int = 128,
     ) -> None:
-        if store.info["dataset"] != dataset.hash:
-            raise ValueError(
-                f"the tokens of {store.path} were made from data set {store.info['dataset'][:12]}, the frames are of "
-                f"{dataset.hash[:12]}: give the data set that was encoded"
-            )
+        check_same_data(store, dataset)
         if foreground_weight < 1:
             raise ValueError(
                 f"foreground_weight={foreground_weight}: expected at least 1, the background's weight"
@@ -61,12 +58,12 @@ class ImageDecoderTraining:
         self.store, self.config, self.batch_size, self.seed = store, config, batch_size, seed
         self.ssim_weight, self.foreground_weight, self.max_frames = ssim_weight, foreground_weight, max_frames
         generator, _ = keyed_generators("image decoder frames", seed)
-        self.rows = _some_rows(store, store.split("train"), max_frames, generator)
-        self.frames = _read_frames(store, dataset, self.rows)
+        self.rows = some_rows(store, store.split("train"), max_frames, generator)
+        self.frames = read_frames(store, dataset, self.rows)
         episodes, self.prefix = held_out(store, 1)
         generator, _ = keyed_generators("image decoder held out")
-        self.held_rows = _some_rows(store, episodes, held_out_frames, generator)
-        self.held_frames = _read_frames(store, dataset, self.held_rows)
+        self.held_rows = some_rows(store, episodes, held_out_frames, generator)
+        self.held_frames = read_frames(store, dataset, self.held_rows)
         chosen = np.linspace(0, len(self.frames) - 1, min(BACKGROUND_FRAMES, len(self.frames))).astype(
             np.int64
         )
@@ -140,25 +137,6 @@ class ImageDecoderTraining:
         if tuple(raw.shape[2:]) != size:
             raw = F.interpolate(raw, size=size, mode="bilinear", align_corners=False)
         return raw.float()
-
-
-def _some_rows(
-    store: TokenStore, episodes: np.ndarray, count: int, generator: np.random.Generator
-) -> np.ndarray:
-    """Up to `count` different rows of the episodes, in rising order."""
-    rows = np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in episodes])
-    return np.sort(generator.permutation(rows)[:count])
-
-
-def _read_frames(store: TokenStore, dataset: EpisodeDataset, rows: np.ndarray) -> np.ndarray:
-    """Frames (n, H, W, 3) uint8 of rising rows."""
-    episodes = store.episode_of(rows)
-    pieces = []
-    for episode in np.unique(episodes):
-        steps = rows[episodes == episode] - store.starts[episode]
-        first = int(steps[0])
-        pieces.append(dataset.frames(int(episode), first, int(steps[-1]) + 1)[steps - first])
-    return np.concatenate(pieces)
 
 
 def _images(frames: np.ndarray | Tensor) -> Tensor:
