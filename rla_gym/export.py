@@ -60,7 +60,8 @@ def export(
     Args:
         run: folder with the runs `autoencoder`, `features`, `flow` and, if wanted, `image_decoder` and `decoder`: the
             autoencoder trained on with its encoder frozen, which then takes its place.
-        tokens, data: the token store and the data set that they were trained on.
+        tokens, data: the token store and the data set that the flow was trained on; the others may have been trained on
+            the store that this one was encoded like.
         name: of the checkpoint.
         encoder_file: the encoder that made the tokens; None: `encoder.safetensors` in the store.
         references: successful episodes of the training part that dreams may start from; fewer where there are fewer.
@@ -83,7 +84,7 @@ def export(
             kind: TrainedRun.read(run / kind) for kind in MODELS if kind not in OPTIONAL or (run / kind).is_dir()
         }
         models = {kind: build_model(kind, part) for kind, part in trained.items()}
-        _check_parts(trained, models, store)
+        check_parts(trained, models, store)
         following = object_weights(store, models["features"], seed=seed)
         calibration = calibrate(store, dataset, models["features"], seed=seed, object_weights=following.weights)
     autoencoder = models.get("decoder", models["autoencoder"])
@@ -175,11 +176,13 @@ def choose_references(
     return np.sort(np.concatenate(chosen))
 
 
-def _check_parts(trained: dict[str, TrainedRun], models: dict[str, Any], store: TokenStore) -> None:
+def check_parts(trained: dict[str, TrainedRun], models: dict[str, Any], store: TokenStore) -> None:
     """Raise the ValueError of runs that belong to other data, or of a flow on another autoencoder."""
     for kind, part in trained.items():
         found = part.trainable["data"]
-        if found != {"dataset": store.info["dataset"], "encoder": store.info["encoder"]}:
+        # The flow's proprioception is standardised by the store's own statistics; the others see tokens only.
+        fitting = {store.info["dataset"], *([] if kind == "flow" else store.info.get("like_datasets", []))}
+        if found["dataset"] not in fitting or found["encoder"] != store.info["encoder"]:
             raise ValueError(
                 f"{kind} in {part.folder} was trained on data set {found['dataset'][:12]} with {found['encoder']}, the "
                 f"store {store.path} is of {store.info['dataset'][:12]} with {store.info['encoder']}"

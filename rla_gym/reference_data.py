@@ -99,8 +99,9 @@ def check_store(store: TokenStore, bundle: Bundle) -> None:
     if encoder["hash"] != config.encoder_hash:
         raise ValueError(
             f"the tokens of {store.path} were made by {encoder['name']} ({encoder['hash'][:12]}), checkpoint "
-            f"{config.name!r} takes those of {config.encoder_name} ({config.encoder_hash[:12]}): give the data set's "
-            ".hdf5 file, whose frames are then encoded anew"
+            f"{config.name!r} takes those of {config.encoder_name} ({config.encoder_hash[:12]}): encode the data set "
+            "with that encoder (`rla-gym encode`), or where references are wanted, give its .hdf5 file: frames are "
+            "then encoded anew"
         )
     _check_spec({**store.info["spec"], "name": store.info["task"]}, bundle, str(store.path))
     if store.grid != tuple(config.grid):
@@ -113,8 +114,9 @@ def check_store(store: TokenStore, bundle: Bundle) -> None:
     if not same:
         raise ValueError(
             f"the tokens of {store.path} went through another channel map than those of checkpoint {config.name!r}, "
-            "as every store fits its own: give the store that it was trained on, or the data set's .hdf5 file, whose "
-            "frames are then encoded with the checkpoint's map"
+            "as every store fits its own: give the store that it was trained on, one made like it (`rla-gym encode "
+            "--like`), or where references are wanted, the data set's .hdf5 file, whose frames are then encoded with "
+            "the checkpoint's map"
         )
 
 

@@ -8,10 +8,12 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from rla_gym.bundle import Bundle
 from rla_gym.data import TokenStore
-from rla_gym.export import choose_references
+from rla_gym.export import check_parts, choose_references
 from rla_gym.models.autoencoder import RLAConfig
 from rla_gym.trained import TrainedRun, config_of
+from rla_gym.training.batches import weights_hash
 
 
 @pytest.fixture
@@ -71,3 +73,21 @@ def test_config_of_gives_back_tuples() -> None:
 def test_config_of_another_model_names_the_fields() -> None:
     with pytest.raises(ValueError, match=r"not of a RLAConfig.*'keypoints'"):
         config_of(RLAConfig, {"keypoints": 16}, Path("run"))
+
+
+def test_parts_may_come_from_the_store_that_this_one_is_like(bundle: Bundle, encoded: TokenStore) -> None:
+    """All but the flow, whose proprioception is standardised by the store it was trained on."""
+    data = {"dataset": encoded.info["dataset"], "encoder": encoded.info["encoder"]}
+    earlier = data | {"dataset": "0" * 64}
+    wanted = weights_hash(bundle.autoencoder)
+
+    def part(data: dict[str, object]) -> TrainedRun:
+        return TrainedRun(Path("run"), 1, 1, {}, 1, {}, {"data": data, "autoencoder": {"weights": wanted}}, {})
+
+    models = {"autoencoder": bundle.autoencoder}
+    like = replace(encoded, info=encoded.info | {"like_datasets": ["0" * 64]})
+    check_parts({"autoencoder": part(earlier), "flow": part(data)}, models, like)
+    with pytest.raises(ValueError, match="autoencoder in run was trained on data set 000000000000"):
+        check_parts({"autoencoder": part(earlier), "flow": part(data)}, models, encoded)
+    with pytest.raises(ValueError, match="flow in run was trained on data set 000000000000"):
+        check_parts({"autoencoder": part(data), "flow": part(earlier)}, models, like)

@@ -35,10 +35,18 @@ class Build:
         build(RECIPES[self.name].limited(self.threads, self.workers).at(folder, out))
 
 
+def collect(recipe: Recipe) -> None:
+    """Record the data sets of a recipe whose paths are filled in, and merge them where there are several."""
+    for command in recipe.collects:
+        command.run()
+    if recipe.merge is not None:
+        recipe.merge.run()
+
+
 def build(recipe: Recipe) -> None:
     """Carry out a recipe whose paths are filled in; each of its commands goes on where it was stopped."""
     began = time.monotonic()
-    recipe.collect.run()
+    collect(recipe)
     if not recipe.encoder.out.is_file():
         recipe.encoder.run()
     recipe.encode.run()

@@ -19,9 +19,11 @@ class Collect:
     play: float = 0.4
     """Share of smooth random play."""
     goal_blind: float = 0.2
-    """Share of skilled motion to hidden targets while another is shown; the rest are experts."""
+    """Share of skilled motion to hidden targets while another is shown."""
+    interrupted: float = 0.0
+    """Share of such motion interrupted by random, straight or no motion (tabletop tasks); the rest are experts."""
     noise: float = 0.3
-    """Mean noise level of experts and goal-blind demonstrators."""
+    """Mean noise level of all but play."""
     seed: int = 0
     """Episodes are a function of it, whatever the number of workers."""
     workers: int = 2
@@ -33,6 +35,14 @@ class Collect:
 
         collect(
             CollectConfig(
-                self.task, self.episodes, self.play, self.goal_blind, self.noise, self.seed, self.workers, self.out
+                self.task,
+                self.episodes,
+                self.play,
+                self.goal_blind,
+                self.noise,
+                self.seed,
+                self.workers,
+                self.out,
+                self.interrupted,
             )
         )

@@ -17,12 +17,14 @@ from rla_gym.cli.encoder import MakeEncoder
 from rla_gym.cli.evaluate import Evaluate
 from rla_gym.cli.export import Export
 from rla_gym.cli.inspect import Inspect
+from rla_gym.cli.merge import Merge
 from rla_gym.cli.play import Play
 from rla_gym.cli.train import Train
 
 COMMANDS: dict[str, type] = {
     "demo": Demo,
     "collect": Collect,
+    "merge": Merge,
     "encoder": MakeEncoder,
     "encode": Encode,
     "train": Train,

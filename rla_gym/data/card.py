@@ -1,10 +1,12 @@
-"""The card of a collected data set: what it holds, for programs (card.json) and for people (card.md)."""
+"""The card of a data set: what it holds, for programs (card.json) and for people (card.md)."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import numpy as np
 
 from rla_gym.files import atomic_path, write_json
 from rla_gym.provenance import versions
@@ -12,42 +14,83 @@ from rla_gym.provenance import versions
 if TYPE_CHECKING:
     from rla_gym.data.episodes import EpisodeDataset
 
+Card = dict[str, Any]
+
 CARD_SCHEMA = 1
 PACKAGES = ("mujoco", "numpy", "h5py", "rla_gym")
 """What a recording depends on."""
+RECORDING = ("settings", "versions", "frames_per_second_a_process")
+"""Entries of a card that tell how a data set was recorded."""
 
 
-def make_card(
-    dataset: EpisodeDataset, settings: Mapping[str, Any], frames_per_second: float, file_bytes: int
-) -> dict[str, Any]:
-    """Summarise a data set.
+def make_card(dataset: EpisodeDataset, settings: Mapping[str, Any], frames_per_second: float, file_bytes: int) -> Card:
+    """Summarise a data set that was just recorded.
 
     Args:
         settings: the collection's settings that its episodes depend on (seed, noise, shares).
         frames_per_second: of one process, stepping and rendering.
         file_bytes: size of the HDF5 file.
     """
+    recording = {
+        "settings": dict(settings),
+        "versions": versions(PACKAGES),
+        "frames_per_second_a_process": round(frames_per_second, 1),
+    }
+    return {**_contents([dataset], dataset.hash, file_bytes), **recording}
+
+
+def make_merged_card(datasets: Sequence[EpisodeDataset], cards: Sequence[Card | None], digest: str, size: int) -> Card:
+    """Summarise a data set that was joined from others of the same spec.
+
+    Args:
+        datasets: those that it was joined from, in order.
+        cards: the card beside each of them, None without one.
+        digest: hash of the joined data set.
+        size: of its HDF5 file, in bytes.
+    """
+    merged: dict[str, Card] = {}
+    for dataset, card in zip(datasets, cards, strict=True):
+        merged |= _recordings(dataset, card)
+    return {**_contents(datasets, digest, size), "merged": merged}
+
+
+def _recordings(dataset: EpisodeDataset, card: Card | None) -> dict[str, Card]:
+    """What a data set was recorded in: hash to episodes, frames, and the entries `RECORDING` as far as they are known.
+
+    Args:
+        card: the one beside it, None without one. A data set that was itself merged counts as those it came from.
+    """
+    if card is None or card.get("hash") != dataset.hash:  # of something else
+        card = {}
+    if "merged" in card:
+        return {name: dict(entry) for name, entry in card["merged"].items()}
+    known = {name: card[name] for name in RECORDING if name in card}
+    return {dataset.hash: {"episodes": len(dataset), "frames": int(dataset.lengths.sum()), **known}}
+
+
+def _contents(datasets: Sequence[EpisodeDataset], digest: str, size: int) -> Card:
+    """What is in data sets of the same spec, however they came to be."""
+    lengths = np.concatenate([dataset.lengths for dataset in datasets])
+    successes = np.concatenate([dataset.successes for dataset in datasets])
+    names = np.array([source for dataset in datasets for source in dataset.sources])
     sources = {}
-    for source in sorted(set(dataset.sources)):
-        rows = [index for index, name in enumerate(dataset.sources) if name == source]
+    for source in sorted(set(names.tolist())):
+        rows = names == source
         sources[source] = {
-            "episodes": len(rows),
-            "frames": int(dataset.lengths[rows].sum()),
-            "success_rate": float(dataset.successes[rows].mean()),
+            "episodes": int(rows.sum()),
+            "frames": int(lengths[rows].sum()),
+            "success_rate": float(successes[rows].mean()),
         }
     return {
         "schema": CARD_SCHEMA,
-        "task": dataset.task_name,
-        "episodes": len(dataset),
-        "frames": int(dataset.lengths.sum()),
-        "success_rate": float(dataset.successes.mean()),
+        "task": datasets[0].task_name,
+        "episodes": len(lengths),
+        "frames": int(lengths.sum()),
+        "success_rate": float(successes.mean()),
         "sources": sources,
-        "settings": dict(settings),
-        "spec": dataset.spec,
-        "versions": versions(PACKAGES),
-        "frames_per_second_a_process": round(frames_per_second, 1),
-        "bytes": file_bytes,
-        "hash": dataset.hash,
+        "spec": datasets[0].spec,
+        "bytes": size,
+        "hash": digest,
     }
 
 
@@ -60,7 +103,7 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
 
 def card_markdown(card: Mapping[str, Any]) -> str:
     """The card as Markdown."""
-    spec, settings = card["spec"], card["settings"]
+    spec = card["spec"]
     lines = [
         f"# Episodes of {card['task']}",
         "",
@@ -79,12 +122,28 @@ def card_markdown(card: Mapping[str, Any]) -> str:
         "",
         "Success: the task's criterion held after some control step.",
         "",
-        "Recorded with " + ", ".join(f"{name} {value}" for name, value in settings.items()) + ".",
-        "Versions: "
-        + ", ".join(f"{name} {value or 'none'}" for name, value in card["versions"].items())
-        + ".",
-        f"Measured: {card['frames_per_second_a_process']} frames a second a process, rendered.",
-        f"Hash: `{card['hash']}`.",
-        "",
     ]
-    return "\n".join(lines)
+    if "merged" in card:
+        lines.append(f"Merged from {len(card['merged'])} data sets:")
+        for name, entry in card["merged"].items():
+            lines += ["", f"- `{name}`, {entry['episodes']} episodes, {entry['frames']} frames."]
+            lines += [f"  {line}" for line in _recording_lines(entry)]
+        lines.append("")
+    else:
+        lines += _recording_lines(card)
+    return "\n".join([*lines, f"Hash: `{card['hash']}`.", ""])
+
+
+def _recording_lines(card: Mapping[str, Any]) -> list[str]:
+    """Lines on how a data set was recorded, as far as its card tells."""
+    lines = []
+    if "settings" in card:
+        lines.append("Recorded with " + ", ".join(f"{name} {value}" for name, value in card["settings"].items()) + ".")
+    else:
+        lines.append("It had no card that tells how it was recorded.")
+    if "versions" in card:
+        found = (f"{name} {value or 'none'}" for name, value in card["versions"].items())
+        lines.append("Versions: " + ", ".join(found) + ".")
+    if "frames_per_second_a_process" in card:
+        lines.append(f"Measured: {card['frames_per_second_a_process']} frames a second a process, rendered.")
+    return lines

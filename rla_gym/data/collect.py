@@ -35,21 +35,26 @@ class CollectConfig:
     task: str
     episodes: int
     play: float = 0.4  # share of play episodes
-    goal_blind: float = 0.0  # share of goal-blind episodes; the rest are experts
-    noise: float = 0.3  # mean noise level of experts and goal-blind demonstrators
+    goal_blind: float = 0.0  # share of goal-blind episodes
+    noise: float = 0.3  # mean noise level of all but play
     seed: int = 0
     workers: int = 2
     out: str | Path = "episodes"
+    interrupted: float = 0.0  # share of episodes of pushes interrupted by other motion; the rest are experts
 
     def __post_init__(self) -> None:
         if self.episodes < 1 or self.workers < 1 or self.seed < 0 or self.noise < 0:
             raise ValueError(f"episodes and workers must be at least 1, seed and noise at least 0; got {self}")
-        if self.play < 0 or self.goal_blind < 0 or self.play + self.goal_blind > 1:
-            raise ValueError(f"play={self.play} and goal_blind={self.goal_blind} are shares: at least 0, sum at most 1")
+        shares = {"play": self.play, "goal_blind": self.goal_blind, "interrupted": self.interrupted}
+        if min(shares.values()) < 0 or sum(shares.values()) > 1 + 1e-9:
+            raise ValueError(f"these are shares, each at least 0, their sum at most 1; got {shares}")
 
     def settings(self) -> dict[str, Any]:
         """What the episodes depend on."""
-        return {name: value for name, value in asdict(self).items() if name not in ("workers", "out")}
+        found = {name: value for name, value in asdict(self).items() if name not in ("workers", "out")}
+        if not self.interrupted:  # folders begun before there were such episodes go on
+            del found["interrupted"]
+        return found
 
 
 def collect(config: CollectConfig) -> Path:
@@ -113,9 +118,10 @@ def _task_spec(config: CollectConfig) -> dict[str, Any]:
 
     task = make_task(config.task)
     shares = {
-        "expert": 1 - config.play - config.goal_blind,
+        "expert": 1 - config.play - config.goal_blind - config.interrupted,
         "play": config.play,
         "goal-blind": config.goal_blind,
+        "interrupted": config.interrupted,
     }
     wanted = [kind for kind, share in shares.items() if share > 1e-9]
     missing = [kind for kind in wanted if kind not in task.demonstrators]
@@ -125,7 +131,7 @@ def _task_spec(config: CollectConfig) -> dict[str, Any]:
     if missing:
         raise ValueError(
             f"task {config.task!r} has no {missing} demonstrator, only {available}: set their shares to 0 "
-            f"(now expert={shares['expert']:g}, play={config.play:g}, goal_blind={config.goal_blind:g})"
+            f"(now {', '.join(f'{kind}={share:g}' for kind, share in shares.items())})"
         )
     return spec
 
@@ -205,7 +211,8 @@ def _work(config: CollectConfig, parts: Path, connection: Connection) -> None:
 def _collect_one(config: CollectConfig, task: Any, parts: Path, index: int) -> dict[str, Any]:
     h5py = require("h5py", extra="data")
     began = time.perf_counter()
-    rollout = record_episode(task, plan_episode(config.seed, index, config.play, config.goal_blind, config.noise))
+    plan = plan_episode(config.seed, index, config.play, config.goal_blind, config.noise, config.interrupted)
+    rollout = record_episode(task, plan)
     seconds = time.perf_counter() - began
     with atomic_path(part_path(parts, index)) as temporary, h5py.File(temporary, "w") as file:
         write_episode(file.create_group("episode"), rollout.episode, task.spec.frame_name, rollout.rewards)

@@ -38,9 +38,7 @@ class Episode:
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:
-            raise ValueError(
-                f"frames are {self.frames.dtype} {self.frames.shape}, expected uint8 (T, H, W, 3)"
-            )
+            raise ValueError(f"frames are {self.frames.dtype} {self.frames.shape}, expected uint8 (T, H, W, 3)")
         length = self.frames.shape[0]
         if length < 2:
             raise ValueError(f"an episode of {length} frame(s) has no action: at least 2 are needed")
@@ -48,8 +46,7 @@ class Episode:
             array, rows = getattr(self, name), length - 1 if name == "actions" else length
             if array is not None and (array.ndim != 2 or array.shape[0] != rows):
                 raise ValueError(
-                    f"{name} has shape {array.shape}, expected ({rows}, ...) for {length} frames: T frames, "
-                    "T-1 actions"
+                    f"{name} has shape {array.shape}, expected ({rows}, ...) for {length} frames: T frames, T-1 actions"
                 )
         if self.actions is not None and not np.isfinite(self.actions).all():
             raise ValueError("actions hold values that are not finite")
@@ -94,6 +91,7 @@ class EpisodeDataset:
         self.successes: np.ndarray = scan.successes
         self.seeds: np.ndarray = scan.seeds
         self._stored_hash = scan.hash
+        self._stored_digests = scan.digests
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -104,6 +102,13 @@ class EpisodeDataset:
     @property
     def task_name(self) -> str:
         return str(self.spec["name"])
+
+    @cached_property
+    def digests(self) -> tuple[str, ...]:
+        """SHA-256 of each episode, as written with it; computed for those that the file has none of."""
+        return tuple(
+            digest or robomimic.episode_digest(self.episode(index)) for index, digest in enumerate(self._stored_digests)
+        )
 
     @cached_property
     def hash(self) -> str:

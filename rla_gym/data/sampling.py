@@ -63,9 +63,7 @@ def sample_chunks(
     return _sample_rows(store, episodes, batch, generator, length * count, moving_share)
 
 
-def chunk_actions(
-    store: TokenStore, rows: np.ndarray, length: int, lengths: np.ndarray | None = None
-) -> np.ndarray:
+def chunk_actions(store: TokenStore, rows: np.ndarray, length: int, lengths: np.ndarray | None = None) -> np.ndarray:
     """The actions that follow each row, scaled to [-1, 1] by the task's bounds.
 
     Args:

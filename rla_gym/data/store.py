@@ -51,16 +51,16 @@ class TokenStore:
     lengths: np.ndarray  # (E,) int64, frames of each episode
     mean: np.ndarray  # (C,) float32, over all tokens of training episodes
     std: np.ndarray  # (C,) float32
-    actions: (
-        np.ndarray
-    )  # (N, A) float32: row r leads to row r+1, zero in an episode's last row; (N, 0) without actions
+    actions: np.ndarray  # (N, A) float32: row r leads to row r+1, zero in an episode's last row; (N, 0) without actions
     proprio: np.ndarray  # (N, P) float32
     objects: np.ndarray  # (N, O) float32, for measuring only
     states: np.ndarray  # (N, S) float64
     sources: tuple[str, ...]
     successes: np.ndarray  # (E,) bool
     seeds: np.ndarray  # (E,) int64
-    info: dict[str, Any]  # schema, dataset (hash), encoder (name, hash), grid, pca, task, spec
+    info: dict[str, Any]
+    """schema, dataset (hash), encoder (name, hash), grid, pca, like (coordinates), like_datasets (hashes of those that
+    models of these coordinates may have been trained on), task, spec"""
 
     @classmethod
     def open(
@@ -74,9 +74,7 @@ class TokenStore:
         """
         path = Path(path)
         if not (path / "index.json").is_file():
-            raise FileNotFoundError(
-                f"no finished token store at {path}: encode a data set with `rla-gym encode` first"
-            )
+            raise FileNotFoundError(f"no finished token store at {path}: encode a data set with `rla-gym encode` first")
         index = read_json(path / "index.json")
         info = index["info"]
         expect(path, "schema version", info["schema"], SCHEMA)
@@ -115,6 +113,16 @@ class TokenStore:
     def pca(self) -> ChannelPCA | None:
         """The channel map that the tokens went through, None where they are the encoder's own."""
         return ChannelPCA.load(self.path / "pca.safetensors") if self.info["pca"] else None
+
+    @property
+    def coordinates(self) -> str:
+        """SHA-256 of the channel map, `mean` and `std`: a model fits every store of its encoder with the same one."""
+        digest, pca = hashlib.sha256(), self.pca
+        arrays = () if pca is None else (pca.mean, pca.components)
+        for array in (*arrays, self.mean, self.std):
+            digest.update(f"|{array.dtype.str}:{array.shape}".encode())
+            digest.update(np.ascontiguousarray(array).data)
+        return digest.hexdigest()
 
     def normalized(self, rows: np.ndarray) -> torch.Tensor:
         """Standardised tokens of `rows` (n,): torch float32 (n, L, C)."""
@@ -190,9 +198,7 @@ def _map_tokens(path: Path, shape: tuple[int, ...]) -> np.ndarray:
         )
     tokens: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
     if tokens.shape != shape or tokens.dtype != np.float16:
-        raise ValueError(
-            f"{path} holds {tokens.dtype} {tokens.shape}, expected float16 {shape}: encode again"
-        )
+        raise ValueError(f"{path} holds {tokens.dtype} {tokens.shape}, expected float16 {shape}: encode again")
     return tokens
 
 

@@ -3,23 +3,22 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
+from rla_gym.data.channels import channel_pca, channels_of, statistics
+from rla_gym.data.encoding import encoded_rows
 from rla_gym.data.episodes import EpisodeDataset
-from rla_gym.data.pca import ChannelPCA, fit_channel_pca
+from rla_gym.data.journal import Journal
+from rla_gym.data.pca import ChannelPCA
 from rla_gym.data.store import SCHEMA, FrameEncoder, TokenStore, expect, first_rows, split_episodes
 from rla_gym.extras import require
-from rla_gym.files import atomic_path, read_json, write_json
+from rla_gym.files import atomic_path, write_json
 
 __all__ = ["FrameEncoder", "TokenStore", "encode_dataset"]
 
-PCA_FRAMES = 2000  # frames that a PCA is fitted on, at most
 JOURNAL_SECONDS = 5.0
-MADE_FILES = ("pca.safetensors", "motion.npy", "tokens.npy.part", "tokens.npy")
 
 
 def encode_dataset(
@@ -29,40 +28,56 @@ def encode_dataset(
     batch: int = 64,
     progress: bool = True,
     pca: int | None = None,
+    like: TokenStore | None = None,
 ) -> TokenStore:
     """Encode every frame of a data set once, into the folder `out`.
 
-    A killed run goes on where it stopped; a finished store of the same data set, encoder and `pca` is opened
+    A killed run goes on where it stopped; a finished store of the same data set, encoder, `pca` and `like` is opened
     as it is. mean and std are those of the stored values over all frames of training episodes, accumulated in
-    float64.
+    float64; or those of `like`.
 
     Args:
         batch: frames encoded at a time.
         pca: channels to reduce to (`fit_channel_pca` on up to 2,000 frames of training episodes), None for
             none.
+        like: a finished store of the same encoder, whose channel map, mean and std are taken, so that models trained
+            on it fit this one; `pca` is then None.
 
     Raises:
-        ValueError: `out` was begun with another data set, encoder or pca; tokens that float16 cannot hold; no
-            training episodes.
+        ValueError: `out` was begun with another data set, encoder, pca or like; `like` is of another encoder; tokens
+            that float16 cannot hold; no training episodes and no `like`.
     """
     out = Path(out)
+    if like is not None:
+        pca = channels_of(like, encoder, pca)
+    coordinates = None if like is None else like.coordinates
     out.mkdir(parents=True, exist_ok=True)
     if (out / "index.json").is_file():
         store = TokenStore.open(out, dataset, encoder)
         expect(out, "pca", store.info["pca"] and store.info["pca"]["components"], pca)
+        expect(out, "hash of the channels of the store that it is like", store.info.get("like"), coordinates)
         return store
-    journal = _Journal(out / "journal.json", {"dataset": dataset.hash, "encoder": encoder.hash, "pca": pca})
+    made_from = {"dataset": dataset.hash, "encoder": encoder.hash, "pca": pca, "like": coordinates}
+    journal = Journal(out / "journal.json", made_from)
     train = split_episodes(dataset.seeds, "train")
-    if not len(train):
-        raise ValueError(
-            f"none of the {len(dataset)} episodes falls into the training part (90 % by a hash of the seed): "
-            "record more"
-        )
-    channel_map = None if pca is None else _channel_pca(dataset, encoder, out, batch, pca, train)
+    if like is not None:
+        channel_map = like.pca
+        if channel_map is not None:
+            channel_map.save(out / "pca.safetensors")
+    else:
+        if not len(train):
+            raise ValueError(
+                f"none of the {len(dataset)} episodes falls into the training part (90 % by a hash of the seed): "
+                "record more, or encode them like another store"
+            )
+        channel_map = None if pca is None else channel_pca(dataset, encoder, out, batch, pca, train)
     _write_tokens(dataset, encoder, channel_map, out, batch, progress, journal)
     tokens = np.load(out / "tokens.npy", mmap_mode="r", allow_pickle=False)
     starts = first_rows(dataset.lengths)
-    mean, std = _statistics(tokens, starts[train], dataset.lengths[train])
+    if like is None:
+        mean, std = statistics(tokens, starts[train], dataset.lengths[train])
+    else:
+        mean, std = like.mean, like.std
     with atomic_path(out / "arrays.npz") as temporary:
         np.savez(temporary, allow_pickle=False, **_row_arrays(dataset, starts))
     info = {
@@ -71,6 +86,8 @@ def encode_dataset(
         "encoder": {"name": encoder.name, "hash": encoder.hash},
         "grid": [int(side) for side in encoder.grid(*dataset.spec["frame_size"])],
         "pca": channel_map and {"components": pca, "explained": channel_map.explained},
+        "like": coordinates,
+        "like_datasets": [] if like is None else [like.info["dataset"], *like.info.get("like_datasets", [])],
         "task": dataset.task_name,
         "spec": dataset.spec,
     }
@@ -89,27 +106,6 @@ def encode_dataset(
     return TokenStore.open(out, dataset, encoder)
 
 
-class _Journal:
-    """Rows that are safely in `tokens.npy.part`, and what they were made from."""
-
-    def __init__(self, path: Path, made_from: dict[str, Any]) -> None:
-        self.path, self.made_from, self.rows = path, made_from, 0
-        if path.is_file():
-            begun = read_json(path)
-            for name, value in made_from.items():
-                expect(path.parent, f"{name} of the unfinished store", begun[name], value)
-            self.rows = int(begun["rows"])
-        else:
-            # Whatever lies there without a journal or an index is of unknown making.
-            for name in MADE_FILES:
-                (path.parent / name).unlink(missing_ok=True)
-            self.write(0)
-
-    def write(self, rows: int) -> None:
-        self.rows = rows
-        write_json(self.path, {**self.made_from, "rows": rows})
-
-
 def _write_tokens(
     dataset: EpisodeDataset,
     encoder: FrameEncoder,
@@ -117,7 +113,7 @@ def _write_tokens(
     out: Path,
     batch: int,
     progress: bool,
-    journal: _Journal,
+    journal: Journal,
 ) -> None:
     """Encode the rows that the journal lacks; `tokens.npy` appears when all are there."""
     total = int(dataset.lengths.sum())
@@ -135,7 +131,7 @@ def _write_tokens(
         total=total, initial=first, unit="frame", desc=f"encode {dataset.task_name}", disable=not progress
     ) as bar:
         try:
-            for encoded in _encode(dataset, encoder, rows, batch):
+            for encoded in encoded_rows(dataset, encoder, rows, batch):
                 values = encoded if channel_map is None else channel_map.project(encoded)
                 if tokens is None:
                     tokens = np.lib.format.open_memmap(part, "w+", np.float16, (total, *values.shape[1:]))
@@ -164,53 +160,6 @@ def _write_tokens(
             f"{out}: {total} frames, {final.stat().st_size / 1e6:.1f} MB; {rate:.1f} frames a second",
             flush=True,
         )
-
-
-def _encode(
-    dataset: EpisodeDataset, encoder: FrameEncoder, rows: np.ndarray, batch: int
-) -> Iterator[np.ndarray]:
-    """Tokens (B, L, C) float32 of the given rising rows, in batches."""
-    import torch
-
-    starts = first_rows(dataset.lengths)
-    for begin in range(0, len(rows), batch):
-        wanted = rows[begin : begin + batch]
-        episodes = np.searchsorted(starts, wanted, side="right") - 1
-        frames = []
-        for episode in np.unique(episodes):
-            steps = wanted[episodes == episode] - starts[episode]
-            frames.append(dataset.frames(int(episode), int(steps[0]), int(steps[-1]) + 1)[steps - steps[0]])
-        with torch.inference_mode():
-            yield encoder.encode(torch.from_numpy(np.concatenate(frames))).float().cpu().numpy()
-
-
-def _channel_pca(
-    dataset: EpisodeDataset, encoder: FrameEncoder, out: Path, batch: int, components: int, train: np.ndarray
-) -> ChannelPCA:
-    """Fit on evenly spaced frames of training episodes, or load what an interrupted run fitted."""
-    place = out / "pca.safetensors"
-    if not place.is_file():
-        starts = first_rows(dataset.lengths)
-        rows = np.concatenate(
-            [np.arange(starts[episode], starts[episode] + dataset.lengths[episode]) for episode in train]
-        )
-        chosen = rows[np.linspace(0, len(rows) - 1, min(PCA_FRAMES, len(rows))).astype(np.int64)]
-        fit_channel_pca(_encode(dataset, encoder, chosen, batch), components).save(place)
-    return ChannelPCA.load(place)
-
-
-def _statistics(tokens: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Per-channel mean and standard deviation (C,) float32 over the given episodes' tokens."""
-    count, total, squares = 0, np.zeros(tokens.shape[-1]), np.zeros(tokens.shape[-1])
-    for start, length in zip(starts, lengths, strict=True):
-        values = tokens[start : start + length].reshape(-1, tokens.shape[-1]).astype(np.float64)
-        count += len(values)
-        total += values.sum(axis=0)
-        squares += np.einsum("nc,nc->c", values, values)
-    mean = total / count
-    std = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
-    std[std < 1e-6] = 1.0  # a dead channel stays at zero instead of blowing up
-    return mean.astype(np.float32), std.astype(np.float32)
 
 
 def _row_arrays(dataset: EpisodeDataset, starts: np.ndarray) -> dict[str, np.ndarray]:

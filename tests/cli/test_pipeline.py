@@ -46,6 +46,31 @@ def test_encode_into_a_store_of_another_encoder_leaves_it_alone(made: Made, caps
     assert (Path(made.tokens) / "encoder.safetensors").read_bytes() == kept
 
 
+def test_encode_like_another_store(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["encode", "--data", made.data, "--like", made.tokens, "--out", str(tmp_path / "tokens")]
+    assert main([*arguments, "--encoder", made.encoder]) == 0
+    assert f"channels and statistics of {made.tokens}" in capsys.readouterr().out
+    assert (tmp_path / "tokens" / "tokens.npy").read_bytes() == (Path(made.tokens) / "tokens.npy").read_bytes()
+    other = ["--encoder", "vit_tiny_patch16_224", "--layer", "1", "--weights", "random:1"]
+    assert main([*arguments[:-1], str(tmp_path / "other"), *other]) == 2
+    assert "like another of the same encoder only" in capsys.readouterr().err
+    assert main([*arguments[:3], "--like", str(tmp_path), "--out", str(tmp_path / "other")]) == 2
+    assert "no finished token store" in capsys.readouterr().err
+    assert not (tmp_path / "other").exists()
+
+
+def test_merge_joins_data_sets(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    out, more = str(tmp_path / "out"), str(tmp_path / "more")
+    collect = ["collect", "--task", "push-cube", "--episodes", "1", "--play", "0", "--goal-blind", "0"]
+    assert main([*collect, "--interrupted", "1", "--seed", "9", "--workers", "1", "--out", more]) == 0
+    assert main(["merge", made.data, more, "--out", out]) == 0
+    assert f"{EPISODES + 1} episodes" in capsys.readouterr().out
+    assert main(["inspect", out]) == 0
+    assert "Merged from 2 data sets" in capsys.readouterr().out
+    assert main(["merge", "--out", out, more, made.data]) == 2
+    assert "choose another folder" in capsys.readouterr().err
+
+
 def test_train_again_is_finished_at_once(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(made.train()) == 0
     out = capsys.readouterr().out

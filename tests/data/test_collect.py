@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 
 from rla_gym.data import CollectConfig, EpisodeDataset, collect
-from rla_gym.data.seeds import plan_episode
+from rla_gym.data.seeds import EpisodePlan, plan_episode
 from rla_gym.tasks import make_task
 from rla_gym.tasks.tabletop.push_cube import PushCube
 
@@ -38,13 +38,49 @@ def test_plans_depend_on_seed_and_index_only():
     seeds = [plan.seed for plan in plans] + [plan.demonstrator_seed for plan in plans]
     assert len(set(seeds)) == len(seeds)
     assert min(seeds) >= 0 and max(seeds) < 2**63
-    shares = {
-        kind: np.mean([plan.kind == kind for plan in plans]) for kind in ("play", "goal-blind", "expert")
-    }
+    shares = {kind: np.mean([plan.kind == kind for plan in plans]) for kind in ("play", "goal-blind", "expert")}
     assert shares == pytest.approx({"play": 0.4, "goal-blind": 0.2, "expert": 0.4}, abs=0.05)
     noises = [plan.noise for plan in plans if plan.kind != "play"]
     assert min(noises) >= 0 and max(noises) <= 0.6 and np.mean(noises) == pytest.approx(0.3, abs=0.03)
     assert all(plan.noise == 0 for plan in plans if plan.kind == "play")
+
+
+def test_plans_with_interrupted_episodes():
+    plans = [plan_episode(0, index, 0.3, 0.2, 0.3, 0.4) for index in range(1000)]
+    shares = {kind: np.mean([plan.kind == kind for plan in plans]) for kind in {plan.kind for plan in plans}}
+    expected = {"play": 0.3, "goal-blind": 0.2, "interrupted": 0.4, "expert": 0.1}
+    assert shares == pytest.approx(expected, abs=0.05)
+    assert {plan.kind for plan in (plan_episode(1, index, 0.0, 0.0, 0.2, 1.0) for index in range(200))} == {
+        "interrupted"
+    }
+    for index, plan in enumerate(plans):  # only experts became something else
+        before = plan_episode(0, index, 0.3, 0.2, 0.3)
+        assert plan == before or (before.kind, plan) == ("expert", replace(before, kind="interrupted"))
+
+
+@pytest.mark.parametrize(
+    ("seed", "index", "expected"),
+    [
+        (0, 0, (7896617691693857887, 6195319269190327588, "expert", 0.016155164503078346)),
+        (0, 1, (2918264622725855778, 4405800739349447345, "expert", 0.06962054047748782)),
+        (0, 2, (8597659618385908031, 7902559777294131672, "goal-blind", 0.30450463114863896)),
+        (0, 3999, (7919854642308267203, 386925208878717647, "play", 0.0)),
+        (7, 5, (4346648539189822640, 8958735262614862098, "play", 0.0)),
+    ],
+)
+def test_plans_are_those_of_the_data_sets_that_were_recorded(seed, index, expected):
+    """The built-in checkpoint's episodes were recorded by the rule that knew of no interrupted ones."""
+    assert plan_episode(seed, index, 0.35, 0.35, 0.3) == EpisodePlan(index, *expected)
+
+
+def test_settings_of_folders_begun_before_there_were_interrupted_episodes_stay_valid(collected, tmp_path):
+    before = {"task": "push-cube", "episodes": 10, "play": 0.3, "goal_blind": 0.2, "noise": 0.3, "seed": 6}
+    assert SETTINGS.settings() == before
+    assert json.loads((collected / "collect.json").read_text()) == before
+    asked = replace(SETTINGS, interrupted=0.5, out=collected)
+    assert asked.settings() == {**before, "interrupted": 0.5}
+    with pytest.raises(ValueError, match=r"other settings \(interrupted: None there, 0.5 asked for\)"):
+        collect(asked)
 
 
 def test_result_does_not_depend_on_the_number_of_workers(collected, tmp_path):
@@ -156,9 +192,7 @@ def test_dead_worker_is_reported_and_its_episode_collected_later(tmp_path):
 def test_failing_worker_stops_the_run_with_its_traceback(tmp_path):
     blocked = tmp_path / "parts" / "000002.hdf5"
     blocked.mkdir(parents=True)  # the episode can be recorded, but not put in its place
-    with pytest.raises(
-        RuntimeError, match=r"failed in episode 2;(.|\n)*Traceback(.|\n)*os\.replace(.|\n)*000002"
-    ):
+    with pytest.raises(RuntimeError, match=r"failed in episode 2;(.|\n)*Traceback(.|\n)*os\.replace(.|\n)*000002"):
         collect(replace(MANY, episodes=4, out=tmp_path))
     assert [path.name for path in whole_parts(tmp_path) if path.is_file()][:2] == [
         "000000.hdf5",
@@ -175,16 +209,26 @@ def test_other_settings_are_refused(collected):
 def test_missing_demonstrator_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(PushCube, "demonstrators", ("expert", "play"))
     config = CollectConfig("push-cube", 2, play=0.0, goal_blind=0.5, out=tmp_path / "out")
-    with pytest.raises(
-        ValueError, match=r"'push-cube' has no \['goal-blind'\] demonstrator.*their shares to 0"
-    ):
+    with pytest.raises(ValueError, match=r"'push-cube' has no \['goal-blind'\] demonstrator.*their shares to 0"):
         collect(config)
+    with pytest.raises(
+        ValueError, match=r"no \['interrupted'\] demon.*\(now expert=0, .*goal-blind=0, interrupted=1\)"
+    ):
+        collect(replace(config, goal_blind=0.0, interrupted=1.0))
     assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize(
     "wrong",
-    [{"episodes": 0}, {"workers": 0}, {"seed": -1}, {"noise": -0.1}, {"play": 0.8, "goal_blind": 0.3}],
+    [
+        {"episodes": 0},
+        {"workers": 0},
+        {"seed": -1},
+        {"noise": -0.1},
+        {"play": 0.8, "goal_blind": 0.3},
+        {"interrupted": -0.1},
+        {"play": 0.4, "goal_blind": 0.2, "interrupted": 0.5},
+    ],
 )
 def test_settings_out_of_range(wrong):
     with pytest.raises(ValueError, match="at least"):

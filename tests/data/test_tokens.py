@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 
+from rla_gym.cli.inspect import card_of
 from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset, write_dataset
 from rla_gym.data.pca import fit_channel_pca
 from rla_gym.data.store import split_episodes
@@ -19,9 +20,7 @@ def rows_of(store, episodes):
 
 
 def same_files(first, second):
-    return all(
-        (first / name).read_bytes() == (second / name).read_bytes() for name in ("tokens.npy", "index.json")
-    )
+    return all((first / name).read_bytes() == (second / name).read_bytes() for name in ("tokens.npy", "index.json"))
 
 
 def test_rows_are_the_frames_in_order(dataset, encoder, store):
@@ -171,3 +170,81 @@ def test_motion_is_the_change_within_the_episode(store):
         change = (store.normalized([later]) - store.normalized([row])).abs().mean()
         assert motion[row] == pytest.approx(float(change), rel=1e-3)
     np.testing.assert_array_equal(TokenStore.open(store.path).motion, motion)
+
+
+@pytest.fixture
+def others(dataset, tmp_path):
+    """Two of the episodes, as a data set of their own."""
+    path = write_dataset(tmp_path / "others.hdf5", [dataset.episode(5), dataset.episode(1)], dataset.spec)
+    return EpisodeDataset(path)
+
+
+def test_like_another_store_has_its_channels_and_statistics(dataset, others, encoder, tmp_path):
+    first = encode_dataset(dataset, encoder, tmp_path / "first", pca=4, progress=False)
+    second = encode_dataset(others, encoder, tmp_path / "second", progress=False, like=first)
+    mine, theirs = rows_of(second, [0, 1]), rows_of(first, [5, 1])
+    np.testing.assert_array_equal(second.tokens[mine], first.tokens[theirs])
+    assert second.normalized(mine).equal(first.normalized(theirs))
+    np.testing.assert_array_equal(second.mean, first.mean)
+    np.testing.assert_array_equal(second.pca.components, first.pca.components)
+    assert second.coordinates == first.coordinates == second.info["like"] and first.info["like"] is None
+    assert "those of another store" in card_of(str(second.path)) and "another" not in card_of(str(first.path))
+    own = encode_dataset(others, encoder, tmp_path / "own", pca=4, progress=False)
+    assert own.coordinates != first.coordinates and not np.array_equal(own.mean, first.mean)
+    third = encode_dataset(dataset, encoder, tmp_path / "third", progress=False, like=second)
+    assert (third.path / "tokens.npy").read_bytes() == (first.path / "tokens.npy").read_bytes()
+
+
+def test_like_a_store_without_pca_needs_no_training_episodes(dataset, encoder, store, tmp_path):
+    held_out = [dataset.episode(int(store.split("validation")[0]))]
+    small = EpisodeDataset(write_dataset(tmp_path / "small.hdf5", held_out, dataset.spec))
+    with pytest.raises(ValueError, match="none of the 1 episodes .*like another store"):
+        encode_dataset(small, encoder, tmp_path / "alone", progress=False)
+    found = encode_dataset(small, encoder, tmp_path / "like", progress=False, like=store)
+    assert found.pca is None and found.tokens.shape[2] == 12 and found.coordinates == store.coordinates
+
+
+def test_like_a_store_of_another_encoder_or_pca_is_refused(dataset, encoder, store, tmp_path):
+    with pytest.raises(ValueError, match="pca=4, but .*store.*has None: leave pca out"):
+        encode_dataset(dataset, encoder, tmp_path / "out", pca=4, progress=False, like=store)
+    encoder.hash = "another"
+    with pytest.raises(ValueError, match=r"store is of the encoder patch-colours \(1234abcd\), this one is .*another"):
+        encode_dataset(dataset, encoder, tmp_path / "out", progress=False, like=store)
+    assert not (tmp_path / "out").exists()
+
+
+def test_resuming_like_another_store_is_refused(dataset, others, encoder, tmp_path):
+    first = encode_dataset(dataset, encoder, tmp_path / "first", pca=4, progress=False)
+    other = encode_dataset(others, encoder, tmp_path / "other", pca=4, progress=False)
+    out = tmp_path / "out"
+    encoder.frames, encoder.fails_after = 0, 50
+    with pytest.raises(KeyboardInterrupt):
+        encode_dataset(others, encoder, out, batch=50, progress=False, like=first)
+    encoder.fails_after = None
+    for options in ({"like": other}, {"pca": 4}):
+        with pytest.raises(ValueError, match="like of the unfinished store is .*, expected "):
+            encode_dataset(others, encoder, out, batch=50, progress=False, **options)
+    encoder.frames = 0
+    found = encode_dataset(others, encoder, out, batch=50, progress=False, like=first)
+    assert encoder.frames == len(found) - 50, "what was encoded before was not encoded again"
+    np.testing.assert_array_equal(found.tokens, first.tokens[rows_of(first, [5, 1])])
+    for options in ({"like": other}, {"pca": 4}):
+        with pytest.raises(ValueError, match="channels of the store that it is like is .*, expected"):
+            encode_dataset(others, encoder, out, progress=False, **options)
+
+
+def test_stores_and_journals_of_before_there_was_like_stay_valid(dataset, encoder, store, tmp_path):
+    index = json.loads((store.path / "index.json").read_text())
+    del index["info"]["like"]
+    (store.path / "index.json").write_text(json.dumps(index))
+    assert len(encode_dataset(dataset, encoder, store.path, progress=False)) == len(store)
+    out = tmp_path / "begun"
+    encoder.fails_after = encoder.frames + 100
+    with pytest.raises(KeyboardInterrupt):
+        encode_dataset(dataset, encoder, out, batch=50, progress=False)
+    journal = json.loads((out / "journal.json").read_text())
+    assert journal.pop("like") is None
+    (out / "journal.json").write_text(json.dumps(journal))
+    encoder.fails_after = None
+    encode_dataset(dataset, encoder, out, batch=50, progress=False)
+    assert (out / "tokens.npy").read_bytes() == (store.path / "tokens.npy").read_bytes()

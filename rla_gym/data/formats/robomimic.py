@@ -18,7 +18,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -50,9 +50,7 @@ def env_args(task: str) -> dict[str, Any]:
 
 def episode_digest(episode: Episode) -> str:
     """SHA-256 of everything recorded in an episode, frames as decoded bytes (so whatever the compression)."""
-    digest = hashlib.sha256(
-        f"{episode.task}|{int(episode.seed)}|{episode.source}|{bool(episode.success)}".encode()
-    )
+    digest = hashlib.sha256(f"{episode.task}|{int(episode.seed)}|{episode.source}|{bool(episode.success)}".encode())
     for name in ("frames", "actions", "states", "proprio", "objects"):
         array = getattr(episode, name)
         if array is None:
@@ -131,18 +129,48 @@ def write_dataset(path: str | Path, episodes: Iterable[Episode], spec: Mapping[s
 
 def merge_parts(path: str | Path, parts: Iterable[Path], spec: Mapping[str, Any]) -> str:
     """Join files of one episode each (group `episode`) in order, without recompressing; return the hash."""
+
+    def groups(h5py: Any) -> Iterator[tuple[Any, str]]:
+        for part in parts:
+            with h5py.File(part, "r") as source:
+                yield source["episode"], str(source["episode"].attrs["digest"])
+
+    with atomic_path(path) as temporary:
+        return copy_episodes(temporary, groups(require("h5py", extra="data")), spec)
+
+
+def copy_episodes(path: str | Path, groups: Iterable[tuple[Any, str]], spec: Mapping[str, Any]) -> str:
+    """Write a data set of episodes that lie in other HDF5 files, in order, without recompressing; return the hash.
+
+    Args:
+        path: the file; a temporary one, since it is not written whole or not at all.
+        groups: each episode's open group, and its digest.
+    """
     h5py = require("h5py", extra="data")
     total, digests = 0, []
-    with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
+    with h5py.File(path, "w") as file:
         data = file.create_group("data")
-        for index, part in enumerate(parts):
-            with h5py.File(part, "r") as source:
-                source.copy("episode", data, name=f"demo_{index}")
+        for index, (source, digest) in enumerate(groups):
+            source.file.copy(source, data, name=f"demo_{index}")
             group = data[f"demo_{index}"]
+            group.attrs["digest"] = digest
             total += int(group.attrs["num_samples"])
-            digests.append(str(group.attrs["digest"]))
+            digests.append(digest)
         write_header(data, spec, total, digests)
     return combine_digests(digests)
+
+
+def stored_hash(path: Path) -> str | None:
+    """The hash that a data set's file carries; None where it carries none, or there is no such file to read."""
+    h5py = require("h5py", extra="data")
+    if not path.is_file():
+        return None
+    try:
+        with h5py.File(path, "r") as file:
+            found = file["data"].attrs.get("hash")
+    except (OSError, KeyError):  # opening it as a data set tells what is wrong
+        return None
+    return None if found is None else str(found)
 
 
 @dataclass(frozen=True)
@@ -155,6 +183,7 @@ class Scan:
     sources: tuple[str, ...]
     successes: np.ndarray  # (E,) bool
     seeds: np.ndarray  # (E,) int64
+    digests: tuple[str | None, ...]  # of each episode, None where the file has none
 
 
 def scan(file: Any, path: Path) -> Scan:
@@ -175,26 +204,22 @@ def scan(file: Any, path: Path) -> Scan:
     names = [f"demo_{index}" for index in range(len(data))]
     missing = [name for name in names if name not in data]
     if missing or not names:
-        raise ValueError(
-            f"{path} holds {len(names)} episodes, expected demo_0, demo_1, ...; missing: {missing[:3]}"
-        )
+        raise ValueError(f"{path} holds {len(names)} episodes, expected demo_0, demo_1, ...; missing: {missing[:3]}")
     kept = [place for place in DATASETS.values() if place in data["demo_0"]]
     lengths: list[int] = []
     sources: list[str] = []
     successes: list[bool] = []
     seeds: list[int] = []
+    digests: list[str | None] = []
     for name in names:
         group = data[name]
         attributes = group.attrs
         if frame_place not in group:
-            raise ValueError(
-                f"{path}: {name} has no {frame_place!r}; it holds {sorted(group)}: record it again"
-            )
+            raise ValueError(f"{path}: {name} has no {frame_place!r}; it holds {sorted(group)}: record it again")
         lacking = [place for place in kept if place not in group]
         if lacking:
             raise ValueError(
-                f"{path}: {name} has no {lacking[0]!r}, which demo_0 has: all episodes must hold the same "
-                "datasets"
+                f"{path}: {name} has no {lacking[0]!r}, which demo_0 has: all episodes must hold the same datasets"
             )
         lengths.append(
             _check_episode(group, group[frame_place], int(attributes["num_samples"]), spec, f"{path}: {name}")
@@ -202,6 +227,8 @@ def scan(file: Any, path: Path) -> Scan:
         sources.append(str(attributes.get("source", "unknown")))
         successes.append(bool(attributes.get("success", False)))
         seeds.append(int(attributes.get("seed", len(seeds))))
+        digest = attributes.get("digest")
+        digests.append(None if digest is None else str(digest))
     stored = data.attrs.get("hash")
     return Scan(
         spec,
@@ -210,6 +237,7 @@ def scan(file: Any, path: Path) -> Scan:
         tuple(sources),
         np.asarray(successes, bool),
         np.asarray(seeds, np.int64),
+        tuple(digests),
     )
 
 
@@ -231,18 +259,12 @@ def _check_episode(group: Any, frames: Any, samples: int, spec: Mapping[str, Any
         if place not in group:
             continue
         shape = group[place].shape
-        if (
-            (name in expected and shape != expected[name])
-            or len(shape) != 2
-            or shape[0] != samples + EXTRA_ROWS[name]
-        ):
+        if (name in expected and shape != expected[name]) or len(shape) != 2 or shape[0] != samples + EXTRA_ROWS[name]:
             raise ValueError(
                 f"{where}: {place} has shape {shape}, expected "
                 f"{expected.get(name, (samples + EXTRA_ROWS[name], 'S'))}: {length} frames have {samples} "
                 f"actions of width {len(spec['action_low'])}"
             )
         if name == "actions" and not np.isfinite(group[place][()]).all():
-            raise ValueError(
-                f"{where}: actions hold NaN or infinite values; remove the episode or record it again"
-            )
+            raise ValueError(f"{where}: actions hold NaN or infinite values; remove the episode or record it again")
     return length

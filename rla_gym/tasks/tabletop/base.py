@@ -25,7 +25,7 @@ class TabletopTask:
     """
 
     spec: TaskSpec
-    demonstrators: tuple[str, ...] = ("expert", "play", "goal-blind")
+    demonstrators: tuple[str, ...] = ("expert", "play", "goal-blind", "interrupted")
 
     def __init__(self, name: str, xml: str, frame_size: tuple[int, int], max_steps: int, objects: tuple[str, ...]):
         mujoco = load_mujoco()
@@ -119,7 +119,8 @@ class TabletopTask:
         raise NotImplementedError(f"{type(self).__name__} has to give the state of its objects")
 
     def demonstrator(self, kind: str, noise: float, seed: int) -> Policy:
-        """A scripted policy: "expert", "play" (smooth random) or "goal-blind" (pushes to hidden targets)."""
+        """A scripted policy: "expert", "play" (smooth random), "goal-blind" (pushes to hidden targets) or "interrupted"
+        (such pushes, interrupted by random, straight or no motion)."""
         if kind not in self.demonstrators:
             raise unknown_demonstrator(self, kind)
         # A tag keeps its draws apart from those of a reset with the same seed.

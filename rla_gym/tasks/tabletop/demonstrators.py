@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rla_gym.tasks.interrupted import Interrupted
 from rla_gym.tasks.smooth_noise import SmoothNoise
 from rla_gym.tasks.tabletop.base import STEP_LENGTH
 from rla_gym.tasks.tabletop.scene import PUSHER_RADIUS, TABLE_HALF
@@ -126,7 +127,9 @@ class Play:
 
 
 def make_demonstrator(task: TabletopTask, kind: str, noise: float, rng: np.random.Generator) -> Policy:
-    """The scripted policy called ``kind`` ("expert", "play", "goal-blind"), bound to ``task``."""
+    """The scripted policy of this kind (one of the task's ``demonstrators``), bound to ``task``."""
     if kind == "play":
         return Play(task, noise, rng)
+    if kind == "interrupted":
+        return Interrupted(Pusher(task, noise, rng, hidden=True), 2, rng)
     return Pusher(task, noise, rng, hidden=kind == "goal-blind")

@@ -85,10 +85,12 @@ class PushT(TabletopTask):
         return poses.ravel().astype(np.float32)
 
     def policy(self, kind: str, noise: float, rng: np.random.Generator) -> Policy:
-        """Play as in push-cube; expert and goal-blind plan their pushes in the simulator."""
+        """Play as in push-cube; the others plan their pushes in the simulator."""
+        from rla_gym.tasks.interrupted import Interrupted
         from rla_gym.tasks.tabletop.demonstrators import Play
         from rla_gym.tasks.tabletop.push_t_demonstrator import TPusher
 
         if kind == "play":
             return Play(self, noise, rng, spread=0.05)
-        return TPusher(self, noise, rng, hidden=kind == "goal-blind")
+        pusher = TPusher(self, noise, rng, hidden=kind != "expert")
+        return Interrupted(pusher, 2, rng) if kind == "interrupted" else pusher

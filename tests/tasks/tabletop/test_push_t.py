@@ -19,7 +19,7 @@ def task():
 
 def test_it_keeps_the_protocol(task):
     check_task(task)
-    assert task.demonstrators == ("expert", "play", "goal-blind")
+    assert task.demonstrators == ("expert", "play", "goal-blind", "interrupted")
     assert task.spec.max_steps == 120
 
 
@@ -105,7 +105,7 @@ def test_planning_leaves_no_trace_in_the_task(task):
         assert np.array_equal(task.get_state(), state)
 
 
-def test_goal_blind_actions_do_not_depend_on_the_shown_target(task):
+def test_actions_of_all_but_the_expert_do_not_depend_on_the_shown_target(task):
     differ = {}
     for kind in task.demonstrators:
         runs = []
@@ -118,11 +118,11 @@ def test_goal_blind_actions_do_not_depend_on_the_shown_target(task):
                 task.step(actions[-1])
             runs.append(actions)
         differ[kind] = not np.array_equal(*runs)
-    assert differ == {"expert": True, "play": False, "goal-blind": False}
+    assert differ == {"expert": True, "play": False, "goal-blind": False, "interrupted": False}
 
 
-def test_play_and_goal_blind_move_the_t(task):
-    for kind in ("play", "goal-blind"):
+def test_all_but_the_expert_move_the_t(task):
+    for kind in ("play", "goal-blind", "interrupted"):
         moved = []
         for seed in range(3):
             task.reset(seed)

@@ -1,0 +1,26 @@
+"""Frames of a data set through an encoder, in batches."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+import numpy as np
+
+from rla_gym.data.episodes import EpisodeDataset
+from rla_gym.data.store import FrameEncoder, first_rows
+
+
+def encoded_rows(dataset: EpisodeDataset, encoder: FrameEncoder, rows: np.ndarray, batch: int) -> Iterator[np.ndarray]:
+    """Tokens (B, L, C) float32 of the given rising rows (n,), in batches; row 0 is the first episode's first frame."""
+    import torch
+
+    starts = first_rows(dataset.lengths)
+    for begin in range(0, len(rows), batch):
+        wanted = rows[begin : begin + batch]
+        episodes = np.searchsorted(starts, wanted, side="right") - 1
+        frames = []
+        for episode in np.unique(episodes):
+            steps = wanted[episodes == episode] - starts[episode]
+            frames.append(dataset.frames(int(episode), int(steps[0]), int(steps[-1]) + 1)[steps - steps[0]])
+        with torch.inference_mode():
+            yield encoder.encode(torch.from_numpy(np.concatenate(frames))).float().cpu().numpy()

@@ -1,0 +1,37 @@
+"""What of a token store is safely on disk while it is being written."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rla_gym.data.store import expect
+from rla_gym.files import read_json, write_json
+
+MADE_FILES = ("pca.safetensors", "motion.npy", "tokens.npy.part", "tokens.npy")
+
+
+class Journal:
+    """Rows that are safely in `tokens.npy.part`, and what they were made from.
+
+    Raises:
+        ValueError: the store was begun from something else.
+    """
+
+    def __init__(self, path: Path, made_from: dict[str, Any]) -> None:
+        self.path, self.made_from, self.rows = path, made_from, 0
+        if path.is_file():
+            begun = read_json(path)
+            for name, value in made_from.items():
+                expect(path.parent, f"{name} of the unfinished store", begun.get(name), value)
+            self.rows = int(begun["rows"])
+        else:
+            # Whatever lies there without a journal or an index is of unknown making.
+            for name in MADE_FILES:
+                (path.parent / name).unlink(missing_ok=True)
+            self.write(0)
+
+    def write(self, rows: int) -> None:
+        """Note that `rows` rows are there."""
+        self.rows = rows
+        write_json(self.path, {**self.made_from, "rows": rows})

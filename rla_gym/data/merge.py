@@ -1,0 +1,137 @@
+"""Join recorded data sets of one task into one."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+from rla_gym.data.card import Card, make_merged_card, write_card
+from rla_gym.data.collect import SETTINGS_NAME
+from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
+from rla_gym.data.formats.robomimic import copy_episodes, stored_hash
+from rla_gym.extras import require
+from rla_gym.files import atomic_path, read_json, remove_leftovers, write_json
+
+MERGE_NAME = "merge.json"
+"""Lists the hashes of the data sets that a folder was merged from."""
+
+
+def merge(paths: Sequence[str | Path], out: str | Path) -> Path:
+    """Join data sets into the folder `out`, in order and without recompressing frames, and return it.
+
+    The folder holds `episodes.hdf5`, whole or not at all, `card.json`, `card.md` and `merge.json`. A second call with
+    the same data sets returns at once. The hash is that of all episodes recorded in one go.
+
+    Args:
+        paths: two or more data sets: folders or .hdf5 files.
+
+    Raises:
+        FileNotFoundError: no data set at one of the paths.
+        ValueError: fewer than two data sets, of differing tasks, specs or arrays, or with an episode in common; `out`
+            was made from something else.
+    """
+    if len(paths) < 2:
+        raise ValueError(f"merging takes at least 2 data sets, got {len(paths)}: name all of them")
+    out = Path(out)
+    if (out / SETTINGS_NAME).is_file():
+        raise ValueError(f"{out} was begun by `rla-gym collect` ({SETTINGS_NAME}): choose another folder")
+    if (out / FILE_NAME).is_file():
+        _expect_made_from(out, [_hash_of(path) for path in paths])
+        return out
+    with ExitStack() as stack:
+        datasets = [stack.enter_context(EpisodeDataset(path)) for path in paths]
+        for dataset in datasets[1:]:
+            _expect_alike(datasets[0], dataset)
+        _expect_no_episode_twice(datasets)
+        out.mkdir(parents=True, exist_ok=True)
+        remove_leftovers(out)
+        # `episodes.hdf5` comes last, so that it stands for a finished data set.
+        with atomic_path(out / FILE_NAME) as temporary:
+            digest = copy_episodes(temporary, _groups(datasets), datasets[0].spec)
+            cards = [_card_of(dataset) for dataset in datasets]
+            card = make_merged_card(datasets, cards, digest, temporary.stat().st_size)
+            write_card(out, card)
+            write_json(out / MERGE_NAME, {"datasets": [dataset.hash for dataset in datasets]})
+    print(
+        f"{out / FILE_NAME}: {card['episodes']} episodes, {card['frames']} frames, {card['bytes'] / 1e6:.1f} MB, of "
+        f"{len(paths)} data sets",
+        flush=True,
+    )
+    return out
+
+
+def _groups(datasets: Sequence[EpisodeDataset]) -> Iterator[tuple[Any, str]]:
+    """Each episode's open HDF5 group and its digest."""
+    h5py = require("h5py", extra="data")
+    for dataset in datasets:
+        with h5py.File(dataset.path, "r") as file:
+            for index, digest in enumerate(dataset.digests):
+                yield file[f"data/demo_{index}"], digest
+
+
+def _hash_of(path: str | Path) -> str:
+    """A data set's hash from its file's header, without reading the episodes where it is there."""
+    path = Path(path)
+    found = stored_hash(path / FILE_NAME if path.is_dir() else path)
+    if found is None:
+        with EpisodeDataset(path) as dataset:
+            return dataset.hash
+    return found
+
+
+def _card_of(dataset: EpisodeDataset) -> Card | None:
+    place = dataset.path.parent / "card.json"
+    found: Card | None = read_json(place) if place.is_file() else None
+    return found
+
+
+def _expect_made_from(out: Path, asked: list[str]) -> None:
+    """Refuse a folder that holds anything else than what is asked for."""
+    place = out / MERGE_NAME
+    if not place.is_file():
+        raise ValueError(f"{out / FILE_NAME} exists but no {MERGE_NAME} tells how it was made: choose another folder")
+    found = read_json(place)["datasets"]
+    if found != asked:
+        there, given = (", ".join(name[:12] for name in names) for names in (found, asked))
+        raise ValueError(
+            f"{out} was merged from data sets of the hashes {there}; those given are {given}: give the same in the "
+            "same order, choose another folder, or remove that one"
+        )
+
+
+def _expect_alike(first: EpisodeDataset, other: EpisodeDataset) -> None:
+    """Refuse data sets that one task with one spec did not record."""
+    absent = "nothing"
+    differing = [
+        f"{name}: {other.spec.get(name, absent)!r} there, {first.spec.get(name, absent)!r} in {first.path}"
+        for name in sorted({*first.spec, *other.spec})
+        if first.spec.get(name, absent) != other.spec.get(name, absent)
+    ]
+    kept, there = (
+        [name for name, array in dataset.arrays(0).items() if array is not None] for dataset in (first, other)
+    )
+    if kept != there:
+        differing.append(f"arrays: {there} there, {kept} in {first.path}")
+    if differing:
+        raise ValueError(
+            f"{other.path} was recorded otherwise ({'; '.join(differing)}): only data sets of one task with one spec "
+            "can be merged"
+        )
+
+
+def _expect_no_episode_twice(datasets: Sequence[EpisodeDataset]) -> None:
+    seen: dict[str, str] = {}
+    again: list[str] = []
+    for dataset in datasets:
+        for index, digest in enumerate(dataset.digests):
+            here = f"episode {index} of {dataset.path}"
+            if digest in seen:
+                again.append(f"{here} is {seen[digest]}")
+            seen[digest] = here
+    if again:
+        raise ValueError(
+            f"{len(again)} episodes are there twice, the first: {again[0]}; name each data set once, and record them "
+            "with seeds of their own"
+        )
