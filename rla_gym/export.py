@@ -208,7 +208,13 @@ def _continues(trained: TrainedRun, weights: str) -> bool:
 def training_card(trained: TrainedRun) -> dict[str, Any]:
     """How one network was trained."""
     description = {key: value for key, value in trained.trainable.items() if key not in ("model", "data")}
-    return {"steps_done": trained.step, "processes": trained.processes, "loop": trained.loop, **description}
+    return {
+        "steps_done": trained.step,
+        "processes": trained.processes,
+        "dataset": trained.trainable["data"]["dataset"],
+        "loop": trained.loop,
+        **description,
+    }
 
 
 def data_card(store: TokenStore, data: Path, encoder: Encoder) -> dict[str, Any]:

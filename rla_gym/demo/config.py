@@ -62,7 +62,7 @@ class DemoConfig:
     success_threshold: float | None = None
     """Goal distance under which a dream counts as solved; None: the checkpoint's."""
     success_bonus: float = 0.5
-    """Added to the reward of a step whose dream counts as solved."""
+    """Added to the reward of a step whose dream counts as solved; 0 where there is no threshold to tell."""
     disagreement_penalty: float = 1.0
     """Taken off the reward for each unit of disagreement of two flow samples of the step: what the model is unsure of
     does not pay."""

@@ -15,6 +15,7 @@ from rla_gym.bundle import Bundle
 from rla_gym.demo.config import DemoConfig
 from rla_gym.demo.evaluate import metres_to_target
 from rla_gym.demo.intervals import difference_text, paired_difference, rate_text, wilson
+from rla_gym.demo.speed import DreamSpeed
 from rla_gym.provenance import commit, versions
 
 if TYPE_CHECKING:
@@ -23,7 +24,9 @@ if TYPE_CHECKING:
 KIB_A_MIB = 1024
 
 
-def as_dict(config: DemoConfig, bundle: Bundle, results: Sequence[SeedResult], seconds: float) -> dict[str, Any]:
+def as_dict(
+    config: DemoConfig, bundle: Bundle, results: Sequence[SeedResult], speed: DreamSpeed, seconds: float
+) -> dict[str, Any]:
     """JSON-able: configuration, surroundings, summary and every raw episode."""
     names = bundle.config.object_names
     seeds = [seed_dict(result, names) for result in results]
@@ -35,6 +38,7 @@ def as_dict(config: DemoConfig, bundle: Bundle, results: Sequence[SeedResult], s
         "machine": {"system": platform.platform(), "cores": os.cpu_count()},
         "seconds": seconds,
         "memory_mib": memory_mib(),
+        "dream_speed": speed.to_dict(),
         "summary": summary(seeds),
         "seeds": seeds,
     }
@@ -107,6 +111,7 @@ def table(result: dict[str, Any]) -> str:
         f"final distance to the target: {_metres(result)}",
         f"time: {result['seconds']:.0f} s in all; "
         + ", ".join(f"{name} {seconds:.0f} s" for name, seconds in _seconds(result).items()),
+        _speed(result),
         f"memory: {result['memory_mib']['process']:.0f} MiB, and at most {result['memory_mib']['largest_worker']:.0f} "
         "MiB in the largest worker",
     ]
@@ -144,6 +149,17 @@ def _row(label: str, found: dict[str, Any]) -> str:
     cells = [rate_text(found[part], found[f"{part}_interval"]) for part in ("before", "after")]
     change = difference_text(*(found["difference"][name] for name in ("difference", "low", "high")))
     return f"{label:<34}{cells[0]:>22}{cells[1]:>22}{change:>24}"
+
+
+def _speed(result: dict[str, Any]) -> str:
+    """Chunks a second of the dream alone and of PPO in it."""
+    alone = result["dream_speed"]
+    trained = sum(seed["training"]["timesteps"] for seed in result["seeds"])
+    return (
+        f"dream: {alone['chunks_per_second']:.0f} chunks a second alone ({alone['num_envs']} side by side, "
+        f"{alone['threads']} thread{'s' * (alone['threads'] != 1)}), "
+        f"{trained / _seconds(result)['dream training']:.0f} with PPO and its penalty"
+    )
 
 
 def _metres(result: dict[str, Any]) -> str:

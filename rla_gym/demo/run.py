@@ -20,6 +20,7 @@ from rla_gym.demo.evaluate import Evaluation, Predictor, run_episodes
 from rla_gym.demo.figures import draw_learning_curve
 from rla_gym.demo.report import as_dict, table
 from rla_gym.demo.seeds import stream_seed
+from rla_gym.demo.speed import dream_speed
 from rla_gym.demo.train import SuccessBonus, TrainResult, train
 from rla_gym.demo.video import write_video
 from rla_gym.envs.real_vector import RLARealVecEnv
@@ -65,7 +66,8 @@ def run(config: DemoConfig) -> dict[str, Any]:
                 with timed(result.seconds, "video"):
                     write_video(out / "dream_vs_reality.mp4", agent, bundle, config, seed)
         draw_learning_curve(out / "learning_curve.png", results)
-        summary = as_dict(config, bundle, results, time.perf_counter() - began)
+        speed = dream_speed(config, bundle)
+        summary = as_dict(config, bundle, results, speed, time.perf_counter() - began)
         write_json(out / "result.json", summary)
         print(table(summary), flush=True)
         print(f"wrote {', '.join(sorted(path.name for path in out.iterdir()))} in {out}", flush=True)
@@ -121,9 +123,9 @@ def dream_env(config: DemoConfig, bundle: Bundle) -> Any:
         precision=config.precision,
         uncertainty="disagreement" if penalized else None,
         disagreement_samples=2,
+        success_bonus=config.success_bonus,
         **config.dream_options(),
     )
-    env = SuccessBonus(env, config.success_bonus) if config.success_bonus else env
     return UncertaintyPenaltyVecEnv(env, config.disagreement_penalty) if penalized else env
 
 

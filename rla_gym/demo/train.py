@@ -47,7 +47,11 @@ class TrainResult:
 
 
 class SuccessBonus(VecEnvWrapper):
-    """Adds `bonus` to the reward of steps whose info says success."""
+    """Adds `bonus` to the reward of steps whose info says success.
+
+    In a dream that is the environment's own option `success_bonus`, to the last bit. In the simulator it is not: its
+    info tells the task's own rule, while its option, which is of the reward against a reference, goes by the distance.
+    """
 
     def __init__(self, venv: Any, bonus: float) -> None:
         super().__init__(venv)

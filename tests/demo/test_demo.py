@@ -48,8 +48,10 @@ def test_the_demonstration_writes_what_it_found(
     printed = capsys.readouterr().out
     assert "real simulator (8)" in printed and "seed 1" in printed
     assert f"dream, recorded starts ({2 * dreams})" in printed
+    assert "chunks a second alone (4 side by side, 1 thread)" in printed
     saved = json.loads((tmp_path / "result.json").read_text())
     assert saved == json.loads(json.dumps(returned))
+    assert saved["dream_speed"]["chunks_per_second"] > 0 and saved["dream_speed"]["num_envs"] == 4
     assert saved["summary"]["real"]["episodes"] == 8 and len(saved["seeds"]) == 2
     for seed in saved["seeds"]:
         assert len(seed["training"]["curve"]) == 3 and seed["training"]["selection"] == "last iterate"

@@ -1,0 +1,63 @@
+"""How fast the dream alone is: what a demonstration prints beside its own rate, which includes PPO's updates."""
+
+from __future__ import annotations
+
+import time
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+import torch
+
+from rla_gym.bundle import Bundle
+from rla_gym.demo.config import DemoConfig
+from rla_gym.envs.sb3 import RLAWorldVecEnv
+
+
+@dataclass(frozen=True)
+class DreamSpeed:
+    """Steps of the dreaming environment, rewards and observations included, without a policy.
+
+    Attributes:
+        chunks_per_second: over all dreams side by side.
+        num_envs, threads, precision: of the measurement.
+        steps: batched steps measured.
+    """
+
+    chunks_per_second: float
+    num_envs: int
+    threads: int
+    precision: str
+    steps: int
+
+    def to_dict(self) -> dict[str, Any]:
+        """As JSON holds it."""
+        return asdict(self)
+
+
+def dream_speed(config: DemoConfig, bundle: Bundle, steps: int = 12) -> DreamSpeed:
+    """Measure `steps` batched steps of `config.num_envs` dreams under random actions."""
+    env = RLAWorldVecEnv(
+        bundle,
+        config.num_envs,
+        steps=config.steps,
+        temperature=config.temperature,
+        precision=config.precision,
+        **config.dream_options(),
+    )
+    try:
+        env.seed(0)
+        env.reset()
+        env.action_space.seed(0)
+        actions = [np.stack([env.action_space.sample() for _ in range(env.num_envs)]) for _ in range(steps)]
+        for action in actions[:2]:  # the first steps allocate
+            env.step(action)
+        began = time.perf_counter()
+        for action in actions:
+            env.step(action)
+        seconds = time.perf_counter() - began
+    finally:
+        env.close()
+    return DreamSpeed(
+        steps * config.num_envs / seconds, config.num_envs, torch.get_num_threads(), config.precision, steps
+    )
