@@ -12,6 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from benchmarks.report.html import interval
+from benchmarks.report.targets import horizon_place, judged
+from benchmarks.speed.tables import speed
 from rla_gym.demo.intervals import difference_text, rate_text
 from rla_gym.files import read_json
 
@@ -87,7 +90,57 @@ def demo(found: dict[str, Any]) -> str:
         "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`). They count "
         f"episodes; with the {len(changes)} seeds as the units the real difference is {_over_seeds(changes)} "
         "points (Student's t). Settings were chosen on other seeds, 10 to 13 (`benchmarks/results/demo-settings.json`, "
-        f"every setting that was tried). Without the penalty on disagreement {_without_penalty()}",
+        "every setting that was tried), in the world model before this one, which had seen fewer episodes and less than "
+        f"half the training: there the difference was {_earlier('demo-push-cube-earlier-model.json')}, and without the "
+        "penalty on disagreement, before that was tried, "
+        f"{_earlier('demo-push-cube-no-penalty.json')}.",
+    )
+
+
+def models(found: dict[str, Any]) -> str:
+    """RLA-WM against its peers, by task."""
+    rows = []
+    for task, result in found.items():
+        place, kinds = horizon_place(result), ("recorded", "counterfactual")
+        for model in result["models"]:
+            cells = []
+            for measure in judged(result):
+                part = "ratio" if result["measures"][measure]["relative_to"] else "value"
+                means = [result["means"][kind][measure].get(model) for kind in kinds]
+                cells += [interval(mean[part][place], 2) if mean else "–" for mean in means]
+            rows.append(f"| {task} | {model} | {' | '.join(cells + ['–'] * (6 - len(cells)))} |")
+    first = next(iter(found.values()))
+    title = "**Is it better than its peers?** Models of one size, trained at equal cost on the same episodes.\n\n"
+    return title + _table(
+        "| task | model | moving tokens | the same, other actions | thing | the same, other actions | SSIM | the same, "
+        "other actions |",
+        rows,
+        f"After {first['horizons'][horizon_place(first)]} chunks, with recorded and with other actions from the same "
+        "held-out starts. Tokens: L1 on the patches that moved, thing: its position as a probe reads it, where it "
+        "truly moved, both over the error if nothing moved; SSIM of frames, all decoded by one decoder but those of models that draw their own. "
+        "95 % intervals over episodes and training seeds (`benchmarks/results/fidelity/`; `python -m "
+        "benchmarks.report` makes a page of all measures, tests and pictures).",
+    )
+
+
+def properties(found: dict[str, Any]) -> str:
+    """What a latent action of some size keeps, seen and unseen, and whether it follows time."""
+    rows = []
+    for task, result in found.items():
+        for split, methods in result["reconstruction"].items():
+            for method, sizes in methods.items():
+                for size, horizons in sizes.items():
+                    horizon, told = list(horizons.items())[-1]
+                    if method in ("rla", "linear", "entries"):
+                        cells = [interval(told[name], 2) for name in ("moving_l1", "tokens_square")]
+                        rows.append(f"| {task}, {split} | {horizon} | {method}, {size} | {' | '.join(cells)} |")
+    title = "**What does a latent action hold?** The change between two frames in few numbers, held-out episodes.\n\n"
+    return title + _table(
+        "| task | control steps | by, numbers | moving tokens | 1 − R² |",
+        rows,
+        "Error of tokens that come back, over the error if nothing moved: `rla` through the autoencoder, `linear` "
+        "through principal components of residuals, `entries` by the largest entries of the residual, whose "
+        "places are free (`benchmarks/results/properties/`).",
     )
 
 
@@ -97,6 +150,20 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "demo": ("demo-push-cube.json", demo),
 }
 
+UNMEASURED: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "models": ("fidelity", models),
+    "properties": ("properties", properties),
+    "speed": ("speed.json", speed),
+}
+"""Blocks that stay empty until there are results."""
+
+
+def results(path: Path) -> Any:
+    """What a file holds; of a folder, what each of its files holds, by its name."""
+    if path.suffix:
+        return read_json(path) if path.is_file() else None
+    return {each.stem: read_json(each) for each in sorted(path.glob("*.json"))}
+
 
 def filled(text: str) -> str:
     """README with every table between ``<!-- name -->`` and ``<!-- /name -->`` made anew.
@@ -104,13 +171,15 @@ def filled(text: str) -> str:
     Raises:
         ValueError: a marker is missing.
     """
-    for name, (file, make) in TABLES.items():
+    for name, (file, make) in (TABLES | UNMEASURED).items():
         start, end = f"<!-- {name} -->", f"<!-- /{name} -->"
         if text.count(start) != 1 or text.count(end) != 1:
             raise ValueError(f"README needs exactly one {start} and one {end}")
         before, rest = text.split(start)
         after = rest.split(end)[1]
-        text = f"{before}{start}\n{make(read_json(RESULTS / file))}\n{end}{after}"
+        missing = name in UNMEASURED and not results(RESULTS / file)
+        made = "" if missing else f"{make(results(RESULTS / file))}\n"
+        text = f"{before}{start}\n{made}{end}{after}"
     return text
 
 
@@ -130,17 +199,13 @@ def _spread(values: list[float]) -> str:
     return f"{sum(values) / len(values):.1f} ({min(values):.1f}–{max(values):.1f})"
 
 
-def _without_penalty() -> str:
-    """The demonstration as it was run before, which had no such penalty."""
-    file = "demo-push-cube-no-penalty.json"
+def _earlier(file: str) -> str:
+    """The difference in reality that the demonstration made when it was run before."""
     found = read_json(RESULTS / file)
     change = found["summary"]["real"]["difference"]
     text = difference_text(*(change[name] for name in ("difference", "low", "high")))
     seeds = [seed["seed"] for seed in found["seeds"]]
-    return (
-        f"the difference in reality was {text}, on seeds {seeds[0]} to {seeds[-1]} and before it was tried "
-        f"(`benchmarks/results/{file}`)."
-    )
+    return f"{text} on seeds {seeds[0]} to {seeds[-1]} (`benchmarks/results/{file}`)"
 
 
 def _range(seeds: list[dict[str, Any]]) -> str:

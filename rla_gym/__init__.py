@@ -21,8 +21,11 @@ if TYPE_CHECKING:
     from rla_gym.envs.real_batch import RLARealVectorEnv
     from rla_gym.envs.real_vector import RLARealVecEnv
     from rla_gym.envs.sb3 import RLAWorldVecEnv
+    from rla_gym.envs.sb3_wrappers import UncertaintyPenaltyVecEnv
     from rla_gym.envs.vector import RLAWorldVectorEnv
     from rla_gym.envs.world import RLAWorldEnv
+    from rla_gym.envs.wrappers import SingleActions, UncertaintyPenalty, UncertaintyTruncation, VectorUncertaintyPenalty
+    from rla_gym.reference_data import load_references
     from rla_gym.references import References
     from rla_gym.tasks import make_task, task_names
 
@@ -39,17 +42,25 @@ __all__ = [
     "RLAWorldVecEnv",
     "RLAWorldGoalVecEnv",
     "RLARealVecEnv",
+    # wrappers
+    "SingleActions",
+    "UncertaintyPenalty",
+    "UncertaintyTruncation",
+    "VectorUncertaintyPenalty",
+    "UncertaintyPenaltyVecEnv",
     # the world model behind them
     "Dream",
     "DreamStep",
     # checkpoints
     "Bundle",
     "BundleConfig",
-    "References",
     "RewardDefaults",
     "built_in_names",
     "load_checkpoint",
     "save_checkpoint",
+    # recordings that dreams start from
+    "References",
+    "load_references",
     # tasks
     "make_task",
     "task_names",
@@ -61,11 +72,16 @@ _PLACES = {
     "RLAWorldGoalEnv": "rla_gym.envs.goal",
     "RLARealEnv": "rla_gym.envs.real",
     "RLAWorldVectorEnv": "rla_gym.envs.vector",
+    "RLAWorldGoalVectorEnv": "rla_gym.envs.goal_batch",
     "RLARealVectorEnv": "rla_gym.envs.real_batch",
     "RLAWorldVecEnv": "rla_gym.envs.sb3",
-    "RLAWorldGoalVectorEnv": "rla_gym.envs.goal_batch",
     "RLAWorldGoalVecEnv": "rla_gym.envs.goal_vector",
     "RLARealVecEnv": "rla_gym.envs.real_vector",
+    "SingleActions": "rla_gym.envs.wrappers",
+    "UncertaintyPenalty": "rla_gym.envs.wrappers",
+    "UncertaintyTruncation": "rla_gym.envs.wrappers",
+    "VectorUncertaintyPenalty": "rla_gym.envs.wrappers",
+    "UncertaintyPenaltyVecEnv": "rla_gym.envs.sb3_wrappers",
     "Dream": "rla_gym.dream",
     "DreamStep": "rla_gym.dream",
     "Bundle": "rla_gym.bundle",
@@ -74,6 +90,7 @@ _PLACES = {
     "RewardDefaults": "rla_gym.bundle",
     "built_in_names": "rla_gym.checkpoint",
     "load_checkpoint": "rla_gym.checkpoint",
+    "load_references": "rla_gym.reference_data",
     "save_checkpoint": "rla_gym.checkpoint",
     "make_task": "rla_gym.tasks",
     "task_names": "rla_gym.tasks",

@@ -18,6 +18,7 @@ from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.pickling import Origin, Print, origin_of, reduced
 from rla_gym.references import References
 from rla_gym.rows import WholeBlocks
 
@@ -97,12 +98,17 @@ class BundleConfig:
 class Bundle:
     """A loaded checkpoint. Networks are frozen and in evaluation mode; environments share them.
 
+    A pickle of a bundle names its folder and holds only what differs from it, such as other references; without a
+    `path`, or where the folder was changed since, it holds everything (`rla_gym.pickling`). Copies by the module `copy`
+    are copies, with weights of their own.
+
     Attributes:
         mean, std: (C,) float32 statistics of stored tokens.
         proprio_mean, proprio_std: (P,) float32.
         object_weights: (F,) float32, how much each feature counts in the distance "objects"; None: it is not known.
         pca_mean, pca_components: (C',) and (C, C') of the channel map between encoder and stored tokens, or None.
         encoder_path: the encoder's own file, None where the checkpoint has none.
+        path: the folder that it was read from, None where there is none.
     """
 
     config: BundleConfig
@@ -121,28 +127,50 @@ class Bundle:
     encoder_path: Path | None = None
     path: Path | None = None
     _encoder: Encoder | None = None
-    _copies: dict[str, Bundle] = field(default_factory=dict)
+    _copies: dict[torch.device, Bundle] = field(default_factory=dict, repr=False, compare=False)
+    _origin: Origin | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for model in (self.autoencoder, self.flow, self.features, self.image_decoder):
             if model is not None:
                 model.eval().requires_grad_(False)
+        # Never those of another bundle, which `replace` would pass on.
+        self._copies = {self.device: self}
+        if self._origin is None:
+            self._origin = origin_of(self)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return reduced(self)
+
+    def __copy__(self) -> Bundle:
+        return replace(self)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Bundle:
+        own = ("_copies", "_origin")
+        parts = {entry.name: getattr(self, entry.name) for entry in fields(self) if entry.name not in own}
+        made = memo[id(self)] = replace(self, **copy.deepcopy(parts, memo))
+        return made
+
+    @property
+    def device(self) -> torch.device:
+        """Where the networks, statistics and references are."""
+        return self.mean.device
 
     def to(self, device: str | torch.device) -> Bundle:
-        """This bundle on another device; one copy a device, shared by all who ask."""
-        name = str(torch.device(device))
-        if name == "cpu":
-            return self
-        if name not in self._copies:
+        """This bundle on a device; one copy a device, shared by all who ask it or one of its copies."""
+        # "cuda" names the present device of that kind, which tensors call "cuda:0".
+        wanted = torch.empty(0, device=device).device
+        if wanted not in self._copies:
             moved: dict[str, Any] = {}
             for entry in fields(self):
                 value = getattr(self, entry.name)
-                if isinstance(value, torch.nn.Module) and entry.name != "_encoder":
-                    moved[entry.name] = copy.deepcopy(value).to(name)
+                if isinstance(value, torch.nn.Module):
+                    moved[entry.name] = copy.deepcopy(value).to(wanted)
                 elif isinstance(value, Tensor | References):
-                    moved[entry.name] = value.to(name)
-            self._copies[name] = replace(self, **moved, _copies={})
-        return self._copies[name]
+                    moved[entry.name] = value.to(str(wanted))
+            self._copies[wanted] = replace(self, **moved)
+            self._copies[wanted]._copies = self._copies
+        return self._copies[wanted]
 
     @property
     def encoder(self) -> Encoder:
@@ -169,7 +197,9 @@ class Bundle:
                 f"checkpoint {self.config.name!r} was made with encoder {self.config.encoder_name} "
                 f"({self.config.encoder_hash[:12]}), this is {encoder.name} ({encoder.hash[:12]})"
             )
-        self._encoder = encoder
+        self._encoder = encoder if self.device == _device_of(encoder) else copy.deepcopy(encoder).to(self.device)
+        if self._origin is not None and self.encoder_path is not None:
+            self._origin.prints["_encoder"] = Print.of(encoder)
 
     def standardize(self, tokens: Tensor) -> Tensor:
         """Stored tokens (..., C) of any float type to standardised float32."""
@@ -246,3 +276,7 @@ class Bundle:
         # Worked in float64: a contact turns the last bit of a float32 action into a millimetre.
         low = np.asarray(self.config.action_low, np.float64)
         return low, np.asarray(self.config.action_high, np.float64) - low
+
+
+def _device_of(model: torch.nn.Module) -> torch.device:
+    return next(model.parameters()).device

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -15,17 +16,19 @@ from torch import Tensor
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
-from rla_gym.dream import Dream, DreamStep
 from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.spaces import Observation, checked_chunks, observation_space, observe
 from rla_gym.envs.starts import RESET_OPTIONS, check_options, given_goal, given_start
 from rla_gym.noise import keyed_uniform, make_keys
+from rla_gym.pickling import packed, unpacked
 from rla_gym.reference_data import load_references
 from rla_gym.rewards import VideoReward, VideoRewardConfig
-from rla_gym.uncertainty import DataDistance, wanted
 
 START_STEP = 2**64 - 1
 """The step that an episode's start is drawn at; no episode gets there."""
+
+PROCESS = os.getpid()
+"""The process that imported this; processes forked from it keep its number here."""
 
 
 @dataclass
@@ -45,6 +48,9 @@ class Episodes(ABC):
     Environment i has its own seed; what it draws is a function of that seed and of how many episodes it has begun
     since, so neither B nor the other environments matter.
 
+    Pickles and copies by the module `copy` share the checkpoint's model instead of holding it, as far as it is that of
+    its folder; see `Bundle`.
+
     Raises:
         ValueError: an option that the checkpoint does not allow.
     """
@@ -53,7 +59,7 @@ class Episodes(ABC):
         if batch < 1:
             raise ValueError(f"num_envs={batch}: expected at least 1")
         self.options, self.batch = options, batch
-        self.bundle = load_checkpoint(ckpt).to(device)
+        self.trained = self.bundle = load_checkpoint(ckpt).to(device)
         self.device = torch.device(device)
         config = self.bundle.config
         self.chunk = config.chunk if options.chunk is None else int(options.chunk)
@@ -62,11 +68,10 @@ class Episodes(ABC):
                 f"chunk={options.chunk}: checkpoint {config.name!r} takes 1 to {config.chunk} control steps"
             )
         observation_space(self.bundle, options.obs_mode)  # refuses unknown modes before anything runs
-        self.trained_on = self.bundle.references
         which = "train" if options.references is None else options.references
         if options.dataset is not None:
             given = load_references(options.dataset, load_checkpoint(ckpt))
-            self.bundle = replace(self.bundle, references=given.to(device), _copies={})
+            self.bundle = replace(self.trained, references=given.to(device))
             which = "all" if options.references is None else options.references
         self.chosen = self.bundle.references.select(which, options.successful_references)
         self.lengths = self.bundle.references.lengths.cpu().numpy()
@@ -81,6 +86,7 @@ class Episodes(ABC):
         self.goals = np.zeros((batch, 2), np.int64)
         # Episodes that have ended and wait for `begin`: `step` ignores their actions and says nothing about them.
         self.resting = np.zeros(batch, bool)
+        self._process = PROCESS
 
     def make_reward(self) -> VideoReward:
         """The video-aligned reward that the options ask for."""
@@ -117,6 +123,7 @@ class Episodes(ABC):
         Raises:
             ValueError: an unknown option, or a reference or frame that does not exist; no episode has begun then.
         """
+        self._notice_fork()
         references, frames = self._draw_starts(rows)
         goals = np.stack([references, self.lengths[references] - 1], axis=1)
         for index, given in enumerate(options or ()):
@@ -146,6 +153,31 @@ class Episodes(ABC):
 
     def close(self) -> None:
         """Free what is held; safe to call twice."""
+
+    @property
+    def inherited(self) -> bool:
+        """Whether this process was forked from the one that used these episodes, and has not used them itself."""
+        return os.getpid() != self._process
+
+    def _notice_fork(self) -> None:
+        """Make episodes in a forked process fit to go on; called before anything is computed."""
+        if self.inherited:
+            # The threads of torch stayed behind, and the first sum that is shared out to them would wait for ever.
+            torch.set_num_threads(1)
+            self._process = os.getpid()
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = {name: value for name, value in self.__dict__.items() if name != "trained"}
+        return {"trained": self.trained, "state": packed(state, self.trained)}
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        trained: Bundle = state["trained"]
+        self.__dict__.update(unpacked(state["state"], trained), trained=trained, _process=PROCESS)
+
+    def __deepcopy__(self, memo: dict[int, Any]) -> Episodes:
+        made = memo[id(self)] = type(self).__new__(type(self))
+        made.__setstate__(self.__getstate__())
+        return made
 
     def _chunks(self, actions: np.ndarray) -> np.ndarray:
         if self.resting.any() and np.shape(actions)[:1] == (self.batch,):
@@ -195,91 +227,3 @@ class Episodes(ABC):
             "goal_distance": float(goal_distance),
             "success": bool(success),
         }
-
-
-class DreamEpisodes(Episodes):
-    """Episodes of the world model.
-
-    Args:
-        steps, temperature, precision, device: of `Dream`.
-    """
-
-    def __init__(
-        self,
-        ckpt: str | Path | Bundle,
-        batch: int,
-        options: EpisodeOptions,
-        steps: int | None = None,
-        temperature: float | None = None,
-        precision: str | None = None,
-        device: str = "cpu",
-    ) -> None:
-        super().__init__(ckpt, batch, options, device)
-        self.dream = Dream(
-            self.bundle,
-            batch,
-            steps,
-            temperature,
-            precision,
-            device,
-            disagreement=options.disagreement(),
-            batch_invariant=options.batch_invariant,
-        )
-        self.reward = self.make_reward()
-        self.data_distance: DataDistance | None = None
-        if "data_distance" in wanted(options.uncertainty):
-            self.data_distance = DataDistance(self.bundle, self.chunk, self.trained_on)
-        self.disagreement_total = np.zeros(batch, np.float32)
-
-    def seed(self, rows: np.ndarray, seeds: Sequence[int]) -> None:
-        super().seed(rows, seeds)
-        mask = np.zeros(self.batch, bool)
-        mask[rows] = True
-        self.dream.seed(self.seeds, mask)
-
-    def step(self, actions: np.ndarray) -> EpisodeStep:
-        chunks = self._chunks(actions)
-        away = None if self.data_distance is None else self.data_distance(self.dream.tokens, self.dream.proprio, chunks)
-        state = self.dream.step(chunks)
-        scored = self.reward.step(state.tokens, state.frame)
-        self.frame, self.chunks = self.frame + self.chunk, self.chunks + 1
-        success = scored.success.cpu().numpy()
-        distances, goals = scored.distance.cpu().numpy(), scored.goal_distance.cpu().numpy()
-        step = EpisodeStep(
-            observation=self._observe(state.tokens, state.proprio),
-            reward=scored.reward.cpu().numpy(),
-            terminated=success & self.options.terminate_on_success,
-            truncated=self._truncated(),
-            infos=[self._info(i, distances[i], goals[i], success[i]) for i in range(self.batch)],
-        )
-        self._tell_uncertainty(step, state, away)
-        self.reward.end(torch.from_numpy(step.terminated | step.truncated))
-        return step
-
-    def images(self) -> np.ndarray:
-        return self.dream.images()
-
-    def _start(self, rows: np.ndarray) -> tuple[Observation, np.ndarray]:
-        mask = np.zeros(self.batch, bool)
-        mask[rows] = True
-        state = self.dream.reset(mask, self.reference, self.frame)
-        index = torch.from_numpy(rows).to(self.device)
-        tokens = state.tokens[index]
-        self.reward.reset(index, state.reference[index], tokens, self._goal_rows(rows))
-        self.disagreement_total[rows] = 0
-        return self._observe(tokens, state.proprio[index]), self.reward.goal_distance[index].cpu().numpy()
-
-    def _tell_uncertainty(self, step: EpisodeStep, state: DreamStep, away: np.ndarray | None) -> None:
-        """Put what was asked for into the infos of `step`, and truncate what is too uncertain."""
-        told: dict[str, np.ndarray] = {}
-        if state.disagreement is not None:
-            found = state.disagreement.cpu().numpy()
-            self.disagreement_total = np.sqrt(self.disagreement_total**2 + found**2)
-            told = {"disagreement": found, "disagreement_total": self.disagreement_total}
-            if self.options.disagreement_limit is not None:
-                step.truncated = step.truncated | (self.disagreement_total > self.options.disagreement_limit)
-        if away is not None:
-            told["data_distance"] = away
-        for name, values in told.items():
-            for info, value in zip(step.infos, values.tolist(), strict=True):
-                info[name] = value

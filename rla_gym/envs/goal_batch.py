@@ -11,8 +11,8 @@ from gymnasium.vector.utils import batch_space
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
-from rla_gym.envs.episodes import EpisodeOptions
 from rla_gym.envs.goal_episodes import GoalEpisodes
+from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.vector import EpisodesVectorEnv
 
 

@@ -13,7 +13,9 @@ from torch import Tensor
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
-from rla_gym.envs.episodes import DreamEpisodes, EpisodeOptions, EpisodeStep
+from rla_gym.envs.dream_episodes import DreamEpisodes
+from rla_gym.envs.episodes import EpisodeStep
+from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.spaces import Observation, observation_space
 from rla_gym.rewards import GOAL_REWARDS, FeatureGoal
 from rla_gym.rewards.distances import OF_FEATURES

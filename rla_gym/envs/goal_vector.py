@@ -10,8 +10,8 @@ import numpy as np
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
-from rla_gym.envs.episodes import EpisodeOptions
 from rla_gym.envs.goal_episodes import GoalEpisodes
+from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.sb3 import EpisodesVecEnv
 
 

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import copy
-import os
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
-from rla_gym.envs.episodes import EpisodeOptions
+from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.real_episodes import RealEpisodes
 from rla_gym.envs.simulators import LocalSimulators
 from rla_gym.envs.single import EpisodeEnv
@@ -35,7 +33,9 @@ class RLARealEnv(EpisodeEnv):
     ## Rewards
 
     With `start="reference"` those of `RLAWorld-v0`, against the same reference episodes, or `reward="success"`: 1 in
-    the step in which the task is solved, else 0. With `start="task"` always the latter.
+    every step in which the task is solved by its own rule, else 0. With `start="task"` always the latter. It takes
+    `reward_scale` (None: 1), `success_bonus` and `normalize_reward` (with `gamma`) as the others do; scale and bonus
+    are both for the task's own rule then.
 
     ## Starting State
 
@@ -56,11 +56,12 @@ class RLARealEnv(EpisodeEnv):
     - `render_mode=None`: as in `RLAWorld-v0`, with the simulator's frame as the picture; `render_reference=False`
       needs the checkpoint's image decoder and `start="reference"`.
     - `device="cpu"`: where frames are encoded; the simulator is always on the CPU.
-    - As in `RLAWorld-v0`: `obs_mode`, `references`, `successful_references`, `dataset` (of episodes with simulator
-      states), `p_initial_frame`, `max_episode_steps`, `end_with_reference`, `chunk`, `terminate_on_success`.
-    - As in `RLAWorld-v0`, with `start="reference"`: `reward` (also `"success"`), `metric`, `patches`, `reward_scale`,
-      `gamma`, `success_bonus`, `success_threshold`, `normalize_reward`. The threshold is for `success_bonus` alone:
-      episodes end by the task's own rule.
+    - As in `RLAWorld-v0`: `obs_mode`, `max_episode_steps`, `chunk`, `terminate_on_success`, `reward_scale`,
+      `success_bonus`, `normalize_reward`, `gamma`.
+    - As in `RLAWorld-v0`, and refused with `start="task"`: `reward` (also `"success"`, which alone is not refused),
+      `metric`, `patches`, `success_threshold`, `references`, `successful_references`, `dataset` (of episodes with
+      simulator states), `p_initial_frame`, `end_with_reference`. The threshold is for the `success_bonus` of rewards
+      against a reference alone: episodes end by the task's own rule.
     - Of no effect or refused, as nothing is predicted here: `batch_invariant`, `uncertainty`, `disagreement_samples`,
       `disagreement_space`, `disagreement_limit`.
 
@@ -73,7 +74,8 @@ class RLARealEnv(EpisodeEnv):
     - A checkpoint without encoder.safetensors cannot encode frames; only `obs_mode="pixels"` with `start="task"` runs.
     - Recorded states restore exactly only with the MuJoCo version that recorded them; others may drift.
     - OpenGL does not outlive a fork: where an `RLAReal-v0` was reset before forking, those of the forked process raise
-      a RuntimeError. Use the `spawn` start method.
+      a RuntimeError. Use the `spawn` start method. The same holds for simulators in worker processes, which are their
+      parent's alone.
     - A pickled or copied environment has a simulator of its own, which begins with a reset.
 
     ## Version History
@@ -82,8 +84,6 @@ class RLARealEnv(EpisodeEnv):
     """
 
     episodes: RealEpisodes
-    _drawn_in: ClassVar[int | None] = None
-    """The process that a simulator drew in, which forked ones inherit."""
 
     def __init__(
         self,
@@ -102,16 +102,4 @@ class RLARealEnv(EpisodeEnv):
 
     def __getstate__(self) -> dict[str, Any]:
         """Everything but the simulator, which is of this process: a copy begins with a reset."""
-        state = dict(self.__dict__)
-        episodes = copy.copy(self.episodes)
-        episodes.simulators = LocalSimulators(episodes.bundle.config.task)
-        return {**state, "episodes": episodes, "_begun": False}
-
-    def _notice_fork(self) -> None:
-        if RLARealEnv._drawn_in not in (None, os.getpid()):
-            raise RuntimeError(
-                "a RLARealEnv was used before this process was forked, and the OpenGL of its simulator does not "
-                "outlive that: use the 'spawn' start method, or reset no RLARealEnv before forking"
-            )
-        RLARealEnv._drawn_in = os.getpid()
-        super()._notice_fork()
+        return {**self.__dict__, "_begun": False}

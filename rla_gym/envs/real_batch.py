@@ -9,7 +9,7 @@ from gymnasium.vector import AutoresetMode
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
-from rla_gym.envs.episodes import EpisodeOptions
+from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.real_episodes import RealEpisodes
 from rla_gym.envs.simulators import LocalSimulators, Simulators, WorkerSimulators
 from rla_gym.envs.vector import EpisodesVectorEnv

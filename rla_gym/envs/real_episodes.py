@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -11,14 +12,27 @@ import torch
 from torch import Tensor
 
 from rla_gym.bundle import Bundle
-from rla_gym.envs.episodes import START_STEP, EpisodeOptions, Episodes, EpisodeStep
+from rla_gym.envs.episodes import START_STEP, Episodes, EpisodeStep
+from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.simulators import Observed, Simulators, Start
 from rla_gym.envs.spaces import Observation
+from rla_gym.envs.task_reward import TaskReward
 from rla_gym.noise import keyed_bits, make_keys
 from rla_gym.rewards import VideoReward
 
 STARTS = ("reference", "task")
 SUCCESS_REWARD = "success"
+OF_REFERENCES = (
+    "metric",
+    "patches",
+    "success_threshold",
+    "references",
+    "successful_references",
+    "dataset",
+    "p_initial_frame",
+    "end_with_reference",
+)
+"""Options that mean nothing where episodes have no reference."""
 _POSITIVE = np.uint64(1)  # bits dropped of a 64-bit word, so that it is a positive seed
 
 
@@ -29,11 +43,12 @@ class RealEpisodes(Episodes):
         start: "reference", a recorded simulator state, or "task", the task's own reset.
         simulators: at least `batch` of them, of the checkpoint's task.
 
-    With start="task" there is no video to be rewarded against: the reward is then "success", 1 when the task is solved
-    and else 0, which may also be asked for with start="reference".
+    With start="task" there is no video to be rewarded against: the reward is then "success", by the task's own rule
+    (`TaskReward`), which may also be asked for with start="reference".
 
     Raises:
-        ValueError: an unknown start, a video-aligned reward with start="task", or references without states.
+        ValueError: an unknown start, a video-aligned reward or an option about references with start="task", or
+            references without states.
     """
 
     def __init__(
@@ -54,8 +69,8 @@ class RealEpisodes(Episodes):
             )
         if options.uncertainty is not None:
             raise ValueError(f"uncertainty={options.uncertainty!r}: only dreams have one; take RLAWorld-v0, or None")
-        if start == "task" and options.end_with_reference:
-            raise ValueError("end_with_reference=True: start='task' has no reference; take start='reference'")
+        if start == "task":
+            _refuse_references(options)
         super().__init__(ckpt, batch, options, device)
         self.start, self.simulators = start, simulators
         if start == "task":
@@ -65,18 +80,25 @@ class RealEpisodes(Episodes):
                 f"the references of {self.bundle.config.name!r} have no simulator states: take start='task'"
             )
         self.video: VideoReward | None = None
+        self.task_reward: TaskReward | None = None
+        if start == "task" or options.reward == SUCCESS_REWARD:
+            self.task_reward = TaskReward(batch, options)
+            # Distances are still told in the info, by a video reward that pays nothing.
+            self.options = replace(options, reward="goal", gamma=None, success_bonus=0.0, normalize_reward=None)
         if start == "reference":
-            if options.reward == SUCCESS_REWARD:
-                # Distances are still told in the info.
-                self.options = replace(options, reward="goal")
             self.video = self.make_reward()
-            self.options = options
-        self.pays_success = start == "task" or options.reward == SUCCESS_REWARD
+        self.options = options
         self.frames = np.zeros((batch, *self.bundle.config.frame_size, 3), np.uint8)
         self.objects: np.ndarray | None = None
         self._observed: dict[int, Observed] = {}
 
+    def seed(self, rows: np.ndarray, seeds: Sequence[int]) -> None:
+        super().seed(rows, seeds)
+        if self.task_reward is not None and len(rows) == self.batch:
+            self.task_reward.restart()
+
     def step(self, actions: np.ndarray) -> EpisodeStep:
+        self._notice_fork()
         chunks = self.bundle.unscale_actions(self._chunks(actions))
         everyone = np.arange(self.batch)
         self._observed |= self.simulators.step({int(index): chunks[index] for index in np.flatnonzero(~self.resting)})
@@ -85,13 +107,13 @@ class RealEpisodes(Episodes):
         self.frame = self.frame + np.array([observed[index].steps for index in range(self.batch)])
         self.chunks = self.chunks + 1
         success = np.array([observed[index].success for index in range(self.batch)])
-        reward = success.astype(np.float32)
-        distance = goal = np.zeros(self.batch, np.float32)
+        reward = distance = goal = np.zeros(self.batch, np.float32)
         if self.video is not None and tokens is not None:
             scored = self.video.step(tokens, torch.from_numpy(self.frame).to(self.device))
             distance, goal = scored.distance.cpu().numpy(), scored.goal_distance.cpu().numpy()
-            if not self.pays_success:
-                reward = scored.reward.cpu().numpy()
+            reward = scored.reward.cpu().numpy()
+        if self.task_reward is not None:
+            reward = self.task_reward.step(success)
         step = EpisodeStep(
             observation=self._observe(tokens, proprio, self.frames.copy()),
             reward=reward,
@@ -101,6 +123,8 @@ class RealEpisodes(Episodes):
         )
         if self.video is not None:
             self.video.end(torch.from_numpy(step.terminated | step.truncated))
+        if self.task_reward is not None:
+            self.task_reward.end(step.terminated | step.truncated)
         return step
 
     def images(self) -> np.ndarray:
@@ -119,6 +143,8 @@ class RealEpisodes(Episodes):
             references = torch.from_numpy(self.reference[rows]).to(self.device)
             self.video.reset(index, references, tokens, self._goal_rows(rows))
             distances = self.video.goal_distance[index].cpu().numpy()
+        if self.task_reward is not None:
+            self.task_reward.begin(rows)
         return self._observe(tokens, proprio, self.frames[rows]), distances
 
     def _starts(self, rows: np.ndarray) -> dict[int, Start]:
@@ -153,3 +179,12 @@ class RealEpisodes(Episodes):
             info = super()._info(row, distance, goal_distance, success)
         assert self.objects is not None
         return {**info, "objects": self.objects[row].copy()}
+
+
+def _refuse_references(options: EpisodeOptions) -> None:
+    """A ValueError for an option that only references give a meaning to."""
+    usual = {entry.name: entry.default for entry in fields(options)}
+    for name in OF_REFERENCES:
+        given = getattr(options, name)
+        if given is not usual[name] and not (isinstance(given, float) and given == usual[name]):
+            raise ValueError(f"{name}={given!r}: start='task' has no reference episode; take start='reference'")

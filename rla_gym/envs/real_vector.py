@@ -7,7 +7,7 @@ from typing import Any
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
-from rla_gym.envs.episodes import EpisodeOptions
+from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.real_batch import parallel_episodes
 from rla_gym.envs.sb3 import EpisodesVecEnv
 

@@ -10,7 +10,9 @@ import numpy as np
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
-from rla_gym.envs.episodes import DreamEpisodes, EpisodeOptions, Episodes
+from rla_gym.envs.dream_episodes import DreamEpisodes
+from rla_gym.envs.episodes import Episodes
+from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.spaces import Observation, action_space, observation_space, put_rows, row_of
 from rla_gym.extras import require
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
-from typing import Any, Protocol
+from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
@@ -45,22 +46,46 @@ class Simulators(Protocol):
 
 
 class LocalSimulators:
-    """`count` simulators in this process, made when they are first used."""
+    """Simulators in this process, each made when it is first started. A pickle has none: its copy starts its own.
+
+    Raises:
+        RuntimeError: a step without a start, or the process was forked from one in which some were used.
+    """
+
+    _drawn_in: ClassVar[int | None] = None
+    """The process that any of them drew in, which forked ones inherit."""
 
     def __init__(self, task: str) -> None:
         self._name = task
         self._tasks: dict[int, Task] = {}
 
     def start(self, starts: Mapping[int, Start]) -> dict[int, Observed]:
+        self._refuse_forks()
         return {index: self._start(self._task(index), begin) for index, begin in starts.items()}
 
     def step(self, chunks: Mapping[int, np.ndarray]) -> dict[int, Observed]:
-        return {index: self._step(self._task(index), chunk) for index, chunk in chunks.items()}
+        self._refuse_forks()
+        missing = sorted(set(chunks) - set(self._tasks))
+        if missing:
+            raise RuntimeError(f"simulators {missing} have not been started: reset the environment first")
+        return {index: self._step(self._tasks[index], chunk) for index, chunk in chunks.items()}
 
     def close(self) -> None:
-        for task in self._tasks.values():
-            task.close()
+        if LocalSimulators._drawn_in == os.getpid():  # what a parent opened is the parent's to close
+            for task in self._tasks.values():
+                task.close()
         self._tasks = {}
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {"_name": self._name, "_tasks": {}}
+
+    def _refuse_forks(self) -> None:
+        if LocalSimulators._drawn_in not in (None, os.getpid()):
+            raise RuntimeError(
+                "a simulator was used before this process was forked, and its OpenGL does not outlive that: use the "
+                "'spawn' start method, or reset no RLAReal-v0 before forking"
+            )
+        LocalSimulators._drawn_in = os.getpid()
 
     def _task(self, index: int) -> Task:
         if index not in self._tasks:
@@ -99,12 +124,15 @@ class WorkerSimulators:
     Raises:
         ValueError: `workers` is under 1.
         RenderingError: a worker has no OpenGL context; the text says what to set and install.
-        RuntimeError: a worker failed; the text has its traceback.
+        RuntimeError: a worker failed; the text has its traceback. Or this process was forked from the one that made
+            them: two cannot talk to one worker.
+        TypeError: they are pickled.
     """
 
     def __init__(self, task: str, workers: int) -> None:
         if workers < 1:
             raise ValueError(f"workers={workers}: expected at least 1")
+        self._process = os.getpid()
         self._stack = ExitStack()
         self._processes = self._stack.enter_context(spawned(_serve, (task,), workers))
         self._connections: list[Connection] = list(self._processes)
@@ -116,10 +144,22 @@ class WorkerSimulators:
         return self._ask("step", chunks)
 
     def close(self) -> None:
-        self._stack.close()
+        if os.getpid() == self._process:
+            self._stack.close()
         self._connections = []
 
+    def __reduce__(self) -> Any:
+        raise TypeError(
+            "simulators in worker processes cannot be pickled or copied: make the environment where it is to be used, "
+            "or with workers=0"
+        )
+
     def _ask(self, what: str, values: Mapping[int, Any]) -> dict[int, Observed]:
+        if os.getpid() != self._process:
+            raise RuntimeError(
+                "these simulators live in worker processes of the process that this one was forked from: use the "
+                "'spawn' start method, or make an environment here"
+            )
         if not self._connections:
             raise RuntimeError("the simulators are closed: make a new environment")
         count = len(self._connections)

@@ -2,21 +2,16 @@
 
 from __future__ import annotations
 
-import os
 from typing import Any
 
 import gymnasium as gym
 import numpy as np
-import torch
 
 from rla_gym.envs.episodes import Episodes
 from rla_gym.envs.spaces import Observation, action_space, observation_space, row_of
 from rla_gym.envs.viewer import Window, beside, keys_to_action, reference_picture
 
 RENDER_MODES = ("human", "rgb_array", "rgb_array_list")
-
-PROCESS = os.getpid()
-"""The process that imported this; processes forked from it keep its number here."""
 
 
 class EpisodeEnv(gym.Env[Any, np.ndarray]):
@@ -52,7 +47,6 @@ class EpisodeEnv(gym.Env[Any, np.ndarray]):
         self._pictures: list[np.ndarray] = []
         self._seeded = self._begun = False
         self._ended: str | None = None
-        self._process = PROCESS
 
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
@@ -67,7 +61,6 @@ class EpisodeEnv(gym.Env[Any, np.ndarray]):
             ValueError: an unknown option, or a reference or frame that does not exist.
         """
         super().reset(seed=seed)
-        self._notice_fork()
         if seed is None and not self._seeded:
             seed = int(self.np_random.integers(2**31))
         row = np.zeros(1, np.int64)
@@ -87,7 +80,6 @@ class EpisodeEnv(gym.Env[Any, np.ndarray]):
             ValueError: another shape, or NaN or infinite values; the episode stays where it was.
             gymnasium.error.ResetNeeded: no episode has begun, or it has ended.
         """
-        self._notice_fork()
         self._need_episode("step")
         if self._ended is not None:
             raise gym.error.ResetNeeded(f"step after the episode was {self._ended}: call reset() to begin another")
@@ -123,14 +115,9 @@ class EpisodeEnv(gym.Env[Any, np.ndarray]):
     def close(self) -> None:
         """Free what is held; safe to call twice, and a later `reset` opens the environment again."""
         self._begun = False
-        if os.getpid() != self._process:  # what was opened before a fork is the parent's to close
-            return
-        if self._window is not None:
+        if self._window is not None and not self.episodes.inherited:  # what a parent opened is the parent's to close
             self._window.close()
         self.episodes.close()
-
-    def __setstate__(self, state: dict[str, Any]) -> None:
-        self.__dict__.update(state, _process=PROCESS)
 
     def _show(self) -> None:
         """What `render` would have to be called for after every step in the modes that follow by themselves."""
@@ -152,10 +139,3 @@ class EpisodeEnv(gym.Env[Any, np.ndarray]):
     def _need_episode(self, what: str) -> None:
         if not self._begun:
             raise gym.error.ResetNeeded(f"{what} before a reset: call reset() to begin an episode")
-
-    def _notice_fork(self) -> None:
-        """Make an environment in a forked process fit to go on."""
-        if os.getpid() != self._process:
-            # The threads of torch stayed behind, and the first sum that is shared out to them would wait for ever.
-            torch.set_num_threads(1)
-            self._process = os.getpid()

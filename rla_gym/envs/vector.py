@@ -13,7 +13,9 @@ from gymnasium.vector.utils import batch_space
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
-from rla_gym.envs.episodes import DreamEpisodes, EpisodeOptions, Episodes, EpisodeStep
+from rla_gym.envs.dream_episodes import DreamEpisodes
+from rla_gym.envs.episodes import Episodes, EpisodeStep
+from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.reset_arguments import asked_rows, listed_seeds
 from rla_gym.envs.spaces import Observation, action_space, observation_space, put_rows, row_of
 from rla_gym.envs.viewer import beside, reference_picture

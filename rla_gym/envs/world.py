@@ -7,7 +7,8 @@ from typing import Any
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
-from rla_gym.envs.episodes import DreamEpisodes, EpisodeOptions
+from rla_gym.envs.dream_episodes import DreamEpisodes
+from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.single import EpisodeEnv
 
 
@@ -108,7 +109,7 @@ class RLAWorldEnv(EpisodeEnv):
       takes the checkpoint's.
     - `uncertainty=None`: `"disagreement"`, `"data_distance"` or `"both"`, in the info. `disagreement_samples=4` are
       compared in `disagreement_space="tokens"` or `"latent"`; `disagreement_limit=None` or the `disagreement_total`
-      that truncates. `rla_gym.envs.wrappers` makes a penalty of them.
+      that truncates. `rla_gym.UncertaintyPenalty` makes a penalty of them.
     - `precision=None`: `"float32"` or `"bf16"`; `device="cpu"`.
     - `batch_invariant=True`: the same to the last bit in any batch (CPU, float32), at a little cost for few
       environments.
@@ -118,8 +119,9 @@ class RLAWorldEnv(EpisodeEnv):
     An image encoder (frozen; it does not run in a dream), an autoencoder of residuals between the tokens of two
     frames, a flow model that predicts the autoencoder's latent action from tokens, proprioception and actions, and a
     decoder that adds it to the tokens. The checkpoint's README.md (`rla-gym inspect push-cube`) says what they were
-    trained on and how far they are off. Environments of one process share one loaded model; a forked process computes
-    with one thread.
+    trained on and how far they are off. Environments of one process share one loaded model; a pickled environment names
+    the checkpoint's folder and hash instead of holding weights that are the folder's; a forked process computes with
+    one thread.
 
     ## Known failure modes
 

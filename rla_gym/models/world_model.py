@@ -17,6 +17,7 @@ from torch import nn
 from rla_gym.models.action_encoder import ActionEncoders
 from rla_gym.models.conditioning import Conditioning
 from rla_gym.models.flow import SIGMA_MIN, euler_sample
+from rla_gym.models.latent_space import LatentSpace
 from rla_gym.models.shapes import check_position_count, check_shape
 from rla_gym.models.transformer import (
     ConditioningBlock,
@@ -80,7 +81,7 @@ class FlowConfig:
     """Predict the change of proprioception from the actions first, and condition the tokens on it (ours)."""
 
 
-class FlowWorldModel(nn.Module):
+class FlowWorldModel(LatentSpace):
     """Action-conditioned flow over latent actions.
 
     Tensors: tokens (B, L, C) float32, standardised; chunk (B, K, A) float32 in [-1, 1]; flow-space latents
@@ -91,33 +92,25 @@ class FlowWorldModel(nn.Module):
         ValueError: `config.prediction` is unknown, `robots` is empty, or `heads` does not divide a width.
     """
 
-    latent_scale: torch.Tensor
-    latent_mean: torch.Tensor
-
     def __init__(self, config: FlowConfig, generator: torch.Generator | None = None) -> None:
-        super().__init__()
+        latent_shape = (config.latent_tokens, config.latent_channels)
+        super().__init__(latent_shape, config.latent_scale, config.per_dimension_scale)
         if config.prediction not in PREDICTIONS:
             raise ValueError(f"prediction is {config.prediction!r}, expected one of {', '.join(PREDICTIONS)}")
         self.config = config
         width, flow_width = config.width, config.flow_width
-        latent_shape = (config.latent_tokens, config.latent_channels)
 
         self.qpos_encoders = ActionEncoders(
             config.robots, width, config.frame_channels, config.max_horizon, config.strict_chunks
         )
         projects = config.input_projection or config.channels != width
         self.xt_proj: nn.Module = nn.Linear(config.channels, width) if projects else nn.Identity()
-        self.position = (
-            nn.Parameter(torch.empty(config.patches, width)) if config.position_embedding else None
-        )
+        self.position = nn.Parameter(torch.empty(config.patches, width)) if config.position_embedding else None
         self.cond_blocks = nn.ModuleList(
-            ConditioningBlock(width, config.heads, config.mlp_ratio)
-            for _ in range(config.conditioning_blocks)
+            ConditioningBlock(width, config.heads, config.mlp_ratio) for _ in range(config.conditioning_blocks)
         )
         self.flow_latent_proj = nn.Linear(config.latent_channels, flow_width)
-        self.slot = (
-            nn.Parameter(torch.empty(config.latent_tokens, flow_width)) if config.slot_embedding else None
-        )
+        self.slot = nn.Parameter(torch.empty(config.latent_tokens, flow_width)) if config.slot_embedding else None
         self.flow_time_embedder = TimeEmbedding(flow_width)
         self.flow_blocks = nn.ModuleList(
             FlowBlock(flow_width, config.heads, config.mlp_ratio, width) for _ in range(config.flow_blocks)
@@ -134,9 +127,6 @@ class FlowWorldModel(nn.Module):
             self.proprio_head = nn.Sequential(
                 nn.Linear(3 * width, width), nn.GELU(), nn.Linear(width, config.proprio_size)
             )
-        scale_shape = latent_shape if config.per_dimension_scale else ()
-        self.register_buffer("latent_scale", torch.full(scale_shape, config.latent_scale))
-        self.register_buffer("latent_mean", torch.zeros(latent_shape))
         self.reset_parameters(generator)
 
     def reset_parameters(self, generator: torch.Generator | None) -> None:
@@ -154,29 +144,6 @@ class FlowWorldModel(nn.Module):
     def _proprio_mlp(self) -> nn.Sequential:
         size, width = self.config.proprio_size * (1 + 2 * self.config.proprio_octaves), self.config.width
         return nn.Sequential(nn.Linear(size, width), nn.GELU(), nn.Linear(width, width))
-
-    def set_latent_statistics(self, scale: torch.Tensor, mean: torch.Tensor | None = None) -> None:
-        """Set the scale, (N, D) with `per_dimension_scale` and else a scalar, and the mean (N, D), zero if
-        None.
-
-        Raises:
-            ValueError: a shape differs, or a scale is not positive.
-        """
-        check_shape("scale", scale, tuple(self.latent_scale.shape))
-        if not bool((scale > 0).all()):
-            raise ValueError(f"scale must be positive everywhere, its smallest entry is {scale.min().item()}")
-        if mean is not None:
-            check_shape("mean", mean, tuple(self.latent_mean.shape))
-        self.latent_scale.copy_(scale)
-        self.latent_mean.zero_() if mean is None else self.latent_mean.copy_(mean)
-
-    def to_flow(self, z: torch.Tensor) -> torch.Tensor:
-        """Flow-space latent of the autoencoder's `z` (B, N, D)."""
-        return (z - self.latent_mean) / self.latent_scale
-
-    def from_flow(self, x: torch.Tensor) -> torch.Tensor:
-        """The autoencoder's z of a flow-space latent `x` (B, N, D)."""
-        return x * self.latent_scale + self.latent_mean
 
     def condition(
         self,
@@ -238,9 +205,7 @@ class FlowWorldModel(nn.Module):
                 raise ValueError(f"the model needs proprioception: pass proprio of shape ({batch}, {size})")
             return None
         if not size:
-            raise ValueError(
-                f"proprio has shape {tuple(proprio.shape)}, but the model was built with proprio_size=0"
-            )
+            raise ValueError(f"proprio has shape {tuple(proprio.shape)}, but the model was built with proprio_size=0")
         check_shape("proprio", proprio, (batch, size))
         return full_precision(self.proprio_embed(waves(proprio, self.config.proprio_octaves)))
 
@@ -296,8 +261,6 @@ class FlowWorldModel(nn.Module):
         """
         conditioning = self.condition(tokens, chunk, lengths, proprio)
         if x.shape[0] % len(conditioning):
-            raise ValueError(
-                f"x has {x.shape[0]} rows, expected a multiple of the {len(conditioning)} of tokens"
-            )
+            raise ValueError(f"x has {x.shape[0]} rows, expected a multiple of the {len(conditioning)} of tokens")
         conditioning = conditioning.repeat(x.shape[0] // len(conditioning))
         return self.velocity(x, t, conditioning), conditioning.proprio_delta

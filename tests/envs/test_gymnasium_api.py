@@ -8,6 +8,7 @@ import pickle
 import re
 import warnings
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,12 +23,16 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
 import rla_gym
-from rla_gym.envs.episodes import EpisodeOptions
+from rla_gym.envs.options import EpisodeOptions
+from tests.envs.videos import assert_shows
 
 gym.register_envs(rla_gym)
 
-WORLD, REAL = "RLAWorld-v0", "RLAReal-v0"
-IDS = (WORLD, REAL)
+WORLD, GOAL, REAL = "RLAWorld-v0", "RLAWorldGoal-v0", "RLAReal-v0"
+IDS = (WORLD, GOAL, REAL)
+DREAMS = (WORLD, GOAL)
+NEEDED: dict[str, dict[str, Any]] = {GOAL: {"success_threshold": 0.03}}
+"""Options without which the small checkpoint has no environment of that id."""
 MODES = rla_gym.RLAWorldEnv.metadata["render_modes"]
 
 HEADINGS = (
@@ -54,7 +59,7 @@ def strict(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 def make(name: str, checkpoint: Path, **options: Any) -> gym.Env[Any, Any]:
-    return gym.make(name, ckpt=str(checkpoint), **options)
+    return gym.make(name, ckpt=str(checkpoint), **{**NEEDED.get(name, {}), **options})
 
 
 def equal(first: Any, second: Any) -> bool:
@@ -109,7 +114,7 @@ def test_environments_travel(checkpoint: Path, name: str) -> None:
     action = env.action_space.sample()
     assert equal(env.step(action), copy.step(action))
     later = pickle.loads(pickle.dumps(env))
-    if name == WORLD:  # its state is its own; a simulator's stays behind, and the copy goes on with the next episode
+    if name in DREAMS:  # its state is its own; a simulator's stays behind, and the copy goes on with the next episode
         assert equal(env.step(action), later.step(action))
     else:
         with pytest.raises(gym.error.ResetNeeded):
@@ -151,6 +156,41 @@ def test_closing_twice_and_opening_again(checkpoint: Path, name: str) -> None:
     env.close()
 
 
+@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("obs_mode", ["features", "tokens", "pixels"])
+def test_spaces_are_finite_and_hold_what_is_seen(checkpoint: Path, name: str, obs_mode: str) -> None:
+    env = make(name, checkpoint, obs_mode=obs_mode)
+    space = env.observation_space
+    for box in space.spaces.values() if isinstance(space, gym.spaces.Dict) else (space, env.action_space):
+        assert np.isfinite(box.low).all() and np.isfinite(box.high).all()
+        assert box.dtype != np.uint8 or min(box.shape[:2]) >= 36  # pixels, as many as SB3's networks need
+    seen, _ = env.reset(seed=0)
+    assert space.contains(seen) and space.contains(env.step(env.action_space.sample())[0])
+    env.close()
+
+
+def test_only_goal_environments_say_compute_reward() -> None:
+    """Stable-Baselines3 takes whatever has a method of that name for a goal environment."""
+    found = {name for name in rla_gym.__all__ if hasattr(getattr(rla_gym, name), "compute_reward")}
+    assert found == {"RLAWorldGoalEnv", "RLAWorldGoalVectorEnv", "RLAWorldGoalVecEnv"}
+
+
+def test_wrappers_in_a_vector_of_single_environments(checkpoint: Path) -> None:
+    """Some of Gymnasium's wrappers are of single environments alone: `make_vec` puts them on each."""
+    inside = [partial(wrappers.TimeLimit, max_episode_steps=3), partial(wrappers.FrameStackObservation, stack_size=2)]
+    env = gym.make_vec(WORLD, num_envs=2, vectorization_mode="sync", wrappers=inside, ckpt=str(checkpoint))
+    plain = gym.make_vec(WORLD, num_envs=2, ckpt=str(checkpoint))
+    (stacked, _), (seen, _) = env.reset(seed=4), plain.reset(seed=4)
+    assert np.array_equal(stacked, np.stack([seen, seen], axis=1))
+    for step in range(3):
+        action = env.action_space.sample()
+        (stacked, reward, *_, truncated, _), (after, expected, *_) = env.step(action), plain.step(action)
+        assert np.array_equal(stacked, np.stack([seen, after], axis=1)) and np.array_equal(reward, expected)
+        assert truncated.all() == (step == 2)
+        seen = after
+    env.close()
+
+
 def test_wrappers_of_observations_and_rewards(checkpoint: Path) -> None:
     plain = make(WORLD, checkpoint)
     space = plain.observation_space
@@ -178,21 +218,19 @@ def test_wrappers_of_observations_and_rewards(checkpoint: Path) -> None:
 @pytest.mark.parametrize("name", IDS)
 def test_videos(checkpoint: Path, name: str, tmp_path: Path) -> None:
     pytest.importorskip("moviepy", reason="Gymnasium's RecordVideo writes with moviepy")
-    av = pytest.importorskip("av")
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # moviepy's own
-        env: gym.Env[Any, Any] = make(name, checkpoint, render_mode="rgb_array", max_episode_steps=3)
-        env = wrappers.RecordVideo(env, str(tmp_path / "videos"), episode_trigger=lambda _: True)
+        plain: gym.Env[Any, Any] = make(name, checkpoint, render_mode="rgb_array", max_episode_steps=3)
+        env = wrappers.RecordVideo(plain, str(tmp_path / "videos"), episode_trigger=lambda _: True)
         env.reset(seed=0)
-        ended = False
+        shown, ended = [plain.render()], False
         while not ended:
             _, _, terminated, truncated, _ = env.step(env.action_space.sample())
+            shown.append(plain.render())
             ended = terminated or truncated
         env.close()
     (path,) = (tmp_path / "videos").glob("*.mp4")
-    with av.open(str(path)) as video:
-        frames = [frame.to_ndarray(format="rgb24") for frame in video.decode(video=0)]
-    assert len(frames) == 4 and frames[0].shape == (112, 112, 3)
+    assert_shows(path, np.array(shown), fps=plain.metadata["render_fps"])
 
 
 def test_sb3_learns_in_it_unmodified(checkpoint: Path) -> None:
@@ -208,6 +246,7 @@ def test_sb3_learns_in_it_unmodified(checkpoint: Path) -> None:
 
 @pytest.mark.slow
 def test_rllib_learns_in_it_unmodified(checkpoint: Path) -> None:
+    """Where `pip install "ray[rllib]"` was done, in an environment of its own: it brings an older Gymnasium."""
     ray = pytest.importorskip("ray")
     pytest.importorskip("ray.rllib")
     from ray.rllib.algorithms.ppo import PPOConfig

@@ -9,6 +9,7 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 import pytest
+import torch
 from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
@@ -17,6 +18,7 @@ from rla_gym.bundle import Bundle
 from rla_gym.envs.real import RLARealEnv
 from rla_gym.envs.real_vector import RLARealVecEnv
 from rla_gym.envs.world import RLAWorldEnv
+from rla_gym.rewards import RunningNormalization
 
 gym.register_envs(rla_gym)
 
@@ -75,6 +77,51 @@ def test_success_within_a_chunk_ends_the_episode(bundle: Bundle) -> None:
     assert rewards == [0.0] * (len(rewards) - 1) + [1.0]
 
 
+def replayed_rewards(bundle: Bundle, episode: int, **options: Any) -> tuple[list[float], list[bool]]:
+    """Rewards of a recording's own actions, and in which steps the task was solved."""
+    env = RLARealEnv(bundle, terminate_on_success=False, **options)
+    env.reset(seed=0, options={"reference": episode})
+    steps = [env.step(action) for action in recorded_chunks(bundle, episode, 4)]
+    env.close()
+    return [step[1] for step in steps], [step[4]["success"] for step in steps]
+
+
+def test_success_pays_scale_and_bonus_and_may_be_normalised(bundle: Bundle) -> None:
+    """By the task's own rule; the threshold of a distance has no part in it."""
+    episode = successful(bundle)[0]
+    plain, solved = replayed_rewards(bundle, episode, reward="success")
+    assert plain == [float(success) for success in solved] and 0 < sum(solved) < len(solved)
+    paid, _ = replayed_rewards(bundle, episode, reward="success", reward_scale=2.0, success_bonus=0.5)
+    assert paid == [2.5 * success for success in solved]
+    for kind, gamma in (("rewards", None), ("returns", 0.9)):
+        options: dict[str, Any] = {"normalize_reward": kind, "gamma": gamma}
+        found, _ = replayed_rewards(bundle, episode, reward="success", success_bonus=99.0, **options)
+        expected = RunningNormalization(1, kind, gamma or 1.0)
+        assert found == [float(expected(torch.tensor([100.0 * success]))) for success in solved]
+        assert max(found) < 11
+
+
+@pytest.mark.parametrize("kind", [None, "returns"])
+def test_episodes_of_the_task_take_the_same_rewards(checkpoint: Path, kind: str | None) -> None:
+    """No reference is there, and bonus and normalisation work all the same; the scripted expert solves the task."""
+    gamma = None if kind is None else 0.9
+    options: dict[str, Any] = {"success_bonus": 3.0, "normalize_reward": kind, "gamma": gamma, "chunk": 1}
+    env = RLARealEnv(checkpoint, start="task", obs_mode="pixels", terminate_on_success=False, **options)
+    expected = RunningNormalization(1, "returns", 0.9)
+    solved: list[bool] = []
+    for _ in range(2):  # the same seed gives the same rewards: statistics begin anew with it
+        env.reset(seed=0)
+        expected.restart()
+        policy, solved = env.episodes.simulators._tasks[0].demonstrator("expert", 0.0, 0), []
+        for _ in range(48):
+            _, reward, _, _, info = env.step(env.episodes.bundle.scale_actions(policy()))
+            paid = torch.tensor([4.0 * info["success"]])
+            assert reward == float(paid if kind is None else expected(paid))
+            solved.append(info["success"])
+    assert 0 < sum(solved) < 48
+    env.close()
+
+
 def test_the_dream_and_the_simulator_start_alike(bundle: Bundle) -> None:
     dream, real = RLAWorldEnv(bundle), RLARealEnv(bundle)
     assert dream.observation_space == real.observation_space and dream.action_space == real.action_space
@@ -125,9 +172,21 @@ def test_task_starts_differ(checkpoint: Path) -> None:
         ({"start": "somewhere"}, "reference, task"),
         ({"start": "task", "reward": "progress"}, "start='reference'"),
         ({"reward": "sparse"}, "corresponding"),
+        ({"start": "task", "metric": "l1"}, "metric='l1': start='task' has no reference"),
+        ({"start": "task", "patches": "all"}, "patches='all'"),
+        ({"start": "task", "success_threshold": 0.1}, "success_threshold=0.1"),
+        ({"start": "task", "references": [1]}, "references="),
+        ({"start": "task", "successful_references": False}, "successful_references=False"),
+        ({"start": "task", "dataset": "data/push-cube"}, "dataset='data/push-cube'"),
+        ({"start": "task", "p_initial_frame": 1.0}, "p_initial_frame=1.0"),
+        ({"start": "task", "reward_scale": 0.0}, "positive"),
+        ({"start": "task", "success_bonus": -1.0}, "success_bonus=-1.0"),
+        ({"start": "task", "normalize_reward": "all"}, "returns, rewards"),
+        ({"start": "task", "gamma": 0.9}, "normalize_reward='returns'"),
+        ({"reward": "success", "gamma": 0.9}, "normalize_reward='returns'"),
     ],
 )
-def test_wrong_options_are_refused(bundle: Bundle, options: dict[str, str], message: str) -> None:
+def test_wrong_options_are_refused(bundle: Bundle, options: dict[str, Any], message: str) -> None:
     with pytest.raises(ValueError, match=message):
         RLARealEnv(bundle, **options)
     with pytest.raises(ValueError, match=message):

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 import gc
 import os
 import pickle
 import subprocess
 import sys
 import textwrap
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -21,6 +23,7 @@ from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 import rla_gym
 from rla_gym.bundle import Bundle
+from rla_gym.checkpoint import load_checkpoint
 
 gym.register_envs(rla_gym)
 
@@ -108,20 +111,25 @@ FORK = """
     import rla_gym
 
     path, made = sys.argv[1:]
-    still = np.zeros(8, np.float32)
+    still = np.zeros({shape}, np.float32)
+
+    def begin(env):
+        env.seed(0) if hasattr(env, "seed") else None
+        env.reset() if hasattr(env, "seed") else env.reset(seed=0)
+
     torch.set_num_threads(2)
     shared = torch.ones(512, 512)
     (shared @ shared).relu().sum()  # shared out to the threads of torch, so that they exist when the process forks
-    env = rla_gym.{kind}(path)
-    env.reset(seed=0)
+    env = rla_gym.{kind}(path, **{options})
+    begin(env)
     expected = env.step(still)[0].tobytes()
     child = os.fork()
     if child == 0:
         signal.alarm(100)  # a child that waits for ever is ended, and the test fails
         try:
             if made == "after":
-                env = rla_gym.{kind}(path)
-            env.reset(seed=0)
+                env = rla_gym.{kind}(path, **{options})
+            begin(env)
             same = env.step(still)[0].tobytes() == expected
             (shared @ shared).relu().sum()
             print("same" if same else "different")
@@ -130,15 +138,29 @@ FORK = """
         env.close()
         sys.stdout.flush()
         os._exit(0)
-    print(os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]), env.step(still)[4]["frame"])
+    code = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
+    print(code, env.step(still)[0].shape)
+    env.close()
 """
 
+REFUSED = "'spawn'"
+FORKS = [
+    ("RLAWorldEnv", {}, "before", "same"),
+    ("RLAWorldEnv", {}, "after", "same"),
+    ("RLAWorldVectorEnv", {"num_envs": 3}, "before", "same"),
+    pytest.param("RLAWorldVecEnv", {"num_envs": 3}, "before", "same", marks=pytest.mark.slow),
+    ("RLARealEnv", {}, "before", REFUSED),
+    ("RLARealEnv", {}, "after", REFUSED),
+    pytest.param("RLARealVecEnv", {"num_envs": 2, "workers": 0}, "before", REFUSED, marks=pytest.mark.slow),
+    ("RLARealVectorEnv", {"num_envs": 2, "workers": 1}, "before", REFUSED),
+]
 
-@pytest.mark.parametrize("made", ["before", "after"])
-@pytest.mark.parametrize(("kind", "told"), [("RLAWorldEnv", "same"), ("RLARealEnv", "'spawn'")])
-def test_forks(checkpoint: Path, kind: str, told: str, made: str) -> None:
-    """A forked dream goes on as its parent; a simulator, which cannot, says what to do; both parents go on."""
-    script = textwrap.dedent(FORK).format(kind=kind)
+
+@pytest.mark.parametrize(("kind", "options", "made", "told"), FORKS)
+def test_forks(checkpoint: Path, kind: str, options: dict[str, Any], made: str, told: str) -> None:
+    """A forked dream goes on as its parent; a simulator, which cannot, says what to do; all parents go on."""
+    shape = (options["num_envs"], 8) if options else (8,)
+    script = textwrap.dedent(FORK).format(kind=kind, options=options, shape=shape)
     done = subprocess.run(
         [sys.executable, "-c", script, str(checkpoint), made], capture_output=True, text=True, check=True, timeout=400
     )
@@ -172,16 +194,19 @@ def resident() -> int:
     return int(Path("/proc/self/statm").read_text().split()[1]) * os.sysconf("SC_PAGE_SIZE")
 
 
-def grown(checkpoint: Path, warm_up: int, steps: int) -> tuple[float, int]:
-    """Growth of memory, as a share, and of the number of Python's objects, over `steps` batched steps with resets."""
-    env = rla_gym.RLAWorldVecEnv(checkpoint, 4, temperature=1.0, max_episode_steps=5)
+def grown(checkpoint: Path, num_envs: int, warm_up: int, steps: int) -> tuple[float, int]:
+    """Growth of memory, as a share, and of the number of Python's objects, over `steps` steps with resets.
+
+    A step of a batch counts as `num_envs` steps, one of each environment.
+    """
+    env = rla_gym.RLAWorldVecEnv(checkpoint, num_envs, temperature=1.0, max_episode_steps=5)
     env.seed(0)
     env.reset()
     generator = np.random.default_rng(0)
 
     def run(count: int) -> tuple[int, int]:
-        for _ in range(count):
-            env.step(generator.uniform(-1, 1, (4, 8)).astype(np.float32))
+        for _ in range(-(-count // num_envs)):
+            env.step(generator.uniform(-1, 1, (num_envs, 8)).astype(np.float32))
         gc.collect()
         return resident(), len(gc.get_objects())
 
@@ -191,12 +216,63 @@ def grown(checkpoint: Path, warm_up: int, steps: int) -> tuple[float, int]:
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="reads Linux's account of memory")
 @pytest.mark.parametrize(
-    ("warm_up", "steps"), [(60, 240), pytest.param(2_000, 100_000, marks=pytest.mark.slow, id="100,000")]
+    ("num_envs", "warm_up", "steps"),
+    [(4, 240, 960), pytest.param(64, 6_400, 100_000, marks=pytest.mark.slow, id="100,000")],
 )
-def test_memory_does_not_grow(checkpoint: Path, warm_up: int, steps: int) -> None:
-    share, objects = grown(checkpoint, warm_up, steps)
+def test_memory_does_not_grow(checkpoint: Path, num_envs: int, warm_up: int, steps: int) -> None:
+    share, objects = grown(checkpoint, num_envs, warm_up, steps)
+    print(f"{steps} steps of {num_envs} environments: {100 * share:+.3f} % of memory, {objects:+d} objects")
     assert share < 0.01
     assert objects < 50
+
+
+KINDS = {
+    "RLAWorldEnv": {"uncertainty": "both"},
+    "RLAWorldVectorEnv": {"num_envs": 2, "metric": "objects"},
+    "RLAWorldVecEnv": {"num_envs": 2, "metric": "l2", "patches": "moving", "success_threshold": 0.1},
+    "RLAWorldGoalEnv": {"metric": "objects"},
+    "RLARealEnv": {},
+}
+
+
+@pytest.mark.parametrize("kind", list(KINDS))
+def test_pickles_leave_the_model_to_its_folder(kind: str) -> None:
+    """51 MB of weights and references stay where they are; what is pickled is an episode."""
+    bundle = load_checkpoint("push-cube")
+    env = getattr(rla_gym, kind)(bundle, **KINDS[kind])
+    env.reset()
+    data = pickle.dumps(env)
+    assert len(data) < 150_000
+    again = pickle.loads(data)
+    for found in (again, copy.deepcopy(env)):
+        assert found.episodes.bundle is bundle and found.episodes is not env.episodes
+    env.close()
+
+
+def test_pickles_of_changed_models_hold_the_change(bundle: Bundle) -> None:
+    changed = replace(bundle, flow=copy.deepcopy(bundle.flow))
+    with torch.no_grad():
+        changed.flow.flow_out_proj.weight.add_(0.3)
+    env, own = WORLD(changed), WORLD(bundle)
+    for each in (env, own):
+        each.reset(seed=3)
+    again = pickle.loads(pickle.dumps(env))
+    assert again.episodes.bundle.flow is again.episodes.dream.bundle.flow is not bundle.flow
+    for _ in range(2):
+        told = env.step(STILL)
+        assert equal(told, again.step(STILL)) and not equal(told, own.step(STILL))
+
+
+def test_pickles_hold_the_references_that_were_given(bundle: Bundle) -> None:
+    given = replace(bundle.references, tokens=bundle.references.tokens.flip(0))
+    env = WORLD(bundle, dataset=given, uncertainty="both", successful_references=False)
+    env.reset(seed=3)
+    again = pickle.loads(pickle.dumps(env))
+    episodes = again.episodes
+    assert episodes.trained is bundle and episodes.bundle.flow is bundle.flow
+    assert episodes.bundle.references is episodes.reward.references is not given
+    assert torch.equal(episodes.bundle.references.tokens, given.tokens)
+    assert equal(env.step(STILL), again.step(STILL)) and equal(env.reset(), again.reset())
 
 
 @BOTH
@@ -209,6 +285,21 @@ def test_copies_by_pickle_know_their_seed(bundle: Bundle, kind: Any) -> None:
     assert equal(env.step(STILL), copy.step(STILL))
     env.close()
     copy.close()
+
+
+def test_spawned_workers_take_bundles(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A maker that holds a bundle is small, and its workers read the checkpoint themselves."""
+    monkeypatch.setenv("OMP_NUM_THREADS", "1")
+    makers = [partial(WORLD, bundle, temperature=1.0)] * 2
+    assert len(pickle.dumps(makers)) < 2_000
+    here, spawned = SyncVectorEnv(makers), AsyncVectorEnv(makers, context="spawn")
+    try:
+        assert equal(here.reset(seed=2), spawned.reset(seed=2))
+        actions = np.stack([STILL, STILL + 0.5])
+        assert equal(here.step(actions), spawned.step(actions))
+    finally:
+        spawned.close()
+        here.close()
 
 
 @pytest.mark.parametrize(

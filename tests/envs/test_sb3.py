@@ -12,6 +12,7 @@ from stable_baselines3.common.vec_env import VecMonitor, VecNormalize, VecVideoR
 from rla_gym.bundle import Bundle
 from rla_gym.envs.sb3 import RLAWorldVecEnv
 from rla_gym.envs.world import RLAWorldEnv
+from tests.envs.videos import assert_shows
 
 OPTIONS = {"max_episode_steps": 3, "temperature": 1.0, "success_threshold": 0.02}
 
@@ -104,10 +105,13 @@ def test_videos(checkpoint: Path, tmp_path: Path) -> None:
     pytest.importorskip("moviepy", reason="VecVideoRecorder writes with moviepy")
     recorder = VecVideoRecorder(env, str(tmp_path), lambda step: step == 0, video_length=3)
     recorder.reset()
+    shown = [env.render()]
     for _ in range(4):
-        recorder.step(np.zeros((2, 8), np.float32))
+        recorder.step(np.ones((2, 8), np.float32))
+        shown.append(env.render())
     recorder.close()
-    assert [path.stat().st_size > 0 for path in tmp_path.glob("*.mp4")] == [True]
+    (path,) = tmp_path.glob("*.mp4")
+    assert_shows(path, np.array(shown[:4]), fps=2)
 
 
 def test_ppo_learns_a_step(checkpoint: Path) -> None:

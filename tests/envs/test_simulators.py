@@ -1,11 +1,13 @@
-"""Simulators in worker processes: what goes wrong there is told here."""
+"""Simulators here and in worker processes: what goes wrong there is told here, and what cannot travel does not."""
 
 from __future__ import annotations
+
+import pickle
 
 import numpy as np
 import pytest
 
-from rla_gym.envs.simulators import WorkerSimulators
+from rla_gym.envs.simulators import LocalSimulators, WorkerSimulators
 from rla_gym.tasks.offscreen import RenderingError
 
 
@@ -30,3 +32,25 @@ def test_another_failure_comes_with_its_traceback() -> None:
             simulators.start({0: np.zeros(3)})
     finally:
         simulators.close()
+
+
+def test_a_pickle_has_no_simulators_and_its_copy_starts_its_own() -> None:
+    simulators = LocalSimulators("push-cube")
+    first = simulators.start({0: 5})[0]
+    copy = pickle.loads(pickle.dumps(simulators))
+    with pytest.raises(RuntimeError, match=r"simulators \[0\] have not been started: reset"):
+        copy.step({0: np.zeros((1, 2))})
+    assert np.array_equal(copy.start({0: 5})[0].frame, first.frame)
+    copy.close()
+    assert np.array_equal(simulators.step({0: np.zeros((1, 2))})[0].objects, first.objects)
+    simulators.close()
+    simulators.close()
+
+
+def test_simulators_of_workers_do_not_travel() -> None:
+    simulators = WorkerSimulators("push-cube", 1)
+    with pytest.raises(TypeError, match="workers=0"):
+        pickle.dumps(simulators)
+    simulators.close()
+    with pytest.raises(RuntimeError, match="closed"):
+        simulators.start({0: 0})

@@ -187,25 +187,6 @@ def test_latent_prediction_reaches_the_predicted_latent():
     torch.testing.assert_close(x, torch.arange(6.0).expand(6, 4, 6), atol=1e-4, rtol=0)
 
 
-def test_latent_statistics_round_trip_and_persist():
-    model = FlowWorldModel(OURS, generator())
-    z = 5 * noise()
-    scale, mean = torch.rand(4, 6, generator=generator()) + 1, torch.randn(4, 6, generator=generator())
-    model.set_latent_statistics(scale, mean)
-    torch.testing.assert_close(model.to_flow(z), (z - mean) / scale)
-    torch.testing.assert_close(model.from_flow(model.to_flow(z)), z)
-    loaded = FlowWorldModel(OURS, generator(9))
-    loaded.load_state_dict(model.state_dict())
-    assert torch.equal(loaded.latent_scale, scale) and torch.equal(loaded.latent_mean, mean)
-
-    released = FlowWorldModel(SMALL, generator())
-    torch.testing.assert_close(released.to_flow(z), z / 10)
-    with pytest.raises(ValueError, match=r"scale has shape \(4, 6\), expected \(\)"):
-        released.set_latent_statistics(scale)
-    with pytest.raises(ValueError, match="scale must be positive"):
-        model.set_latent_statistics(scale - 5)
-
-
 def test_wrong_input_is_named():
     model, given = FlowWorldModel(OURS, generator()), inputs()
     c = model.condition(**given)

@@ -1,0 +1,257 @@
+"""The trained models of the comparison by name: what each trains in which order, and how it is read back."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from benchmarks.baselines.chunk_training import ChunkOptions
+from benchmarks.baselines.dino_wm import DinoWM, DinoWMConfig, DinoWMNetwork, DinoWMTraining
+from benchmarks.baselines.dino_wm_frames import DinoWMFrames, FramesConfig, FramesNetwork
+from benchmarks.baselines.frame_tokens import FrameTokens
+from benchmarks.baselines.frames_training import FramesTraining
+from benchmarks.baselines.interface import WorldModel
+from benchmarks.baselines.latent_flow import OPTIONS, LatentFlow, LatentTraining, TokenSpace, fm_wm_config
+from benchmarks.baselines.lewm import LeWM, LeWMConfig, LeWMNetwork, LeWMTraining
+from benchmarks.baselines.persistence import Persistence
+from benchmarks.baselines.recorded import Recorded
+from benchmarks.baselines.sizes import matched_width, rla_wm_count
+from benchmarks.baselines.video_diffusion import VideoConfig, VideoDiffusion, VideoNetwork
+from benchmarks.baselines.video_training import VideoTraining
+from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+from rla_gym.models.encoder import Encoder
+from rla_gym.models.presets import ModelConfigs
+from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.trained import TrainedRun
+from rla_gym.training.autoencoder import AutoencoderTraining
+from rla_gym.training.loop import Trainable
+
+
+@dataclass(frozen=True)
+class Setting:
+    """What all trainings of one comparison share.
+
+    Attributes:
+        recorded: the episodes.
+        configs: RLA-WM's networks, whose sizes the others match.
+        out: folder of the model's run.
+        chunk, batch_size, seed: K; samples a step; of first weights and batches.
+        encoder: the one that made the tokens; needed for video diffusion alone.
+        autoencoder: folder of a trained autoencoder's run, where it is not `out`'s own.
+        starts: held-out starts of token models.
+    """
+
+    recorded: Recorded
+    configs: ModelConfigs
+    out: Path
+    chunk: int = 4
+    batch_size: int = 64
+    seed: int = 0
+    encoder: Encoder | None = None
+    autoencoder: Path | None = None
+    starts: int = 128
+
+    @property
+    def sizes(self) -> dict[str, int]:
+        """Sizes of the data that configurations of token models name."""
+        flow = self.configs.flow
+        return {
+            "channels": flow.channels,
+            "patches": flow.patches,
+            "action_size": flow.robots["0"],
+            "proprio_size": flow.proprio_size,
+        }
+
+    @property
+    def blocks(self) -> int:
+        """Blocks of RLA-WM's flow, both stages, which a deep baseline gets in one."""
+        return self.configs.flow.conditioning_blocks + self.configs.flow.flow_blocks
+
+    def matched(self, build: Callable[[int], Any], network: Callable[[Any], Any]) -> Any:
+        """The configuration `build(width)` whose `network` has as many parameters as RLA-WM."""
+        return build(matched_width(lambda width: network(build(width)), rla_wm_count(self.configs)))
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One training of a model.
+
+    Attributes:
+        folder: of its run in the model's folder.
+        share: of the model's budget.
+        build: makes the training.
+        loop: settings of `LoopConfig` at the tiny preset.
+    """
+
+    folder: str
+    share: float
+    build: Callable[[Setting], Trainable]
+    loop: Mapping[str, Any]
+
+
+def autoencoder_training(setting: Setting) -> Trainable:
+    """RLA's autoencoder as `rla_gym.cli.stages.AutoencoderStage` trains it."""
+    return AutoencoderTraining(
+        setting.recorded.store, setting.configs.autoencoder, setting.batch_size, setting.seed,
+        max_horizon=2 * setting.chunk, moving_weight=4.0, moving_share=0.4, feedback=0.25, chunk=setting.chunk,
+        held_out_pairs=2 * setting.starts,
+    )  # fmt: skip
+
+
+def flow_training(name: str) -> Callable[[Setting], Trainable]:
+    """RLA-WM's flow or one of its ablations, by `latent_flow.OPTIONS`."""
+
+    def build(setting: Setting) -> Trainable:
+        return LatentTraining(
+            name, setting.recorded, autoencoder_of(name, setting), flow_config(name, setting), setting.batch_size,
+            setting.seed, setting.chunk, setting.starts, **OPTIONS[name],
+        )  # fmt: skip
+
+    return build
+
+
+def autoencoder_of(name: str, setting: Setting) -> RLAAutoencoder:
+    """The trained autoencoder, or FM-WM's stand-in for none."""
+    if name == "fm-wm":
+        return TokenSpace(setting.configs.flow.channels, setting.configs.flow.patches)
+    trained = TrainedRun.read(setting.autoencoder or setting.out / "autoencoder")
+    autoencoder = RLAAutoencoder(trained.config(RLAConfig))
+    trained.fill("autoencoder", autoencoder)
+    return autoencoder
+
+
+def flow_config(name: str, setting: Setting) -> FlowConfig:
+    """RLA-WM's own; FM-WM's is wider by what it saves on the autoencoder."""
+    flow = setting.configs.flow
+    if name == "fm-wm":
+        flow = setting.matched(lambda width: fm_wm_config(flow, width), FlowWorldModel)
+    return flow
+
+
+def dino_wm_config(setting: Setting) -> DinoWMConfig:
+    """Matched by width."""
+    fixed = {**setting.sizes, "blocks": setting.blocks, "heads": setting.configs.flow.heads}
+    return setting.matched(lambda width: DinoWMConfig(width=width, **fixed), DinoWMNetwork)
+
+
+def frames_config(predictor: str) -> Callable[[Setting], FramesConfig]:
+    """Matched by width."""
+
+    def build(setting: Setting) -> FramesConfig:
+        fixed = {**setting.sizes, "blocks": setting.blocks, "heads": setting.configs.flow.heads}
+        return setting.matched(lambda width: FramesConfig(width=width, predictor=predictor, **fixed), FramesNetwork)
+
+    return build
+
+
+def lewm_config(setting: Setting) -> LeWMConfig:
+    """Matched by width; latents as large as RLA's."""
+    rla, flow = setting.configs.autoencoder, setting.configs.flow
+    fixed = {
+        **setting.sizes, "latent_tokens": rla.latent_tokens, "latent_channels": rla.latent_channels,
+        "encoder_blocks": rla.encoder_blocks, "decoder_blocks": rla.decoder_blocks,
+        "predictor_blocks": setting.blocks, "heads": flow.heads,
+    }  # fmt: skip
+    return setting.matched(lambda width: LeWMConfig(width=width, **fixed), LeWMNetwork)
+
+
+def video_config(setting: Setting) -> VideoConfig:
+    """Matched by width."""
+    height, width = setting.recorded.store.info["spec"]["frame_size"]
+    actions, proprio = setting.sizes["action_size"], setting.sizes["proprio_size"]
+    return setting.matched(
+        lambda channels: VideoConfig((int(height), int(width)), actions, proprio, channels), VideoNetwork
+    )
+
+
+def dino_wm_training(setting: Setting) -> Trainable:
+    """DINO-WM, one regression a chunk."""
+    return DinoWMTraining(
+        setting.recorded, ChunkOptions(setting.chunk), dino_wm_config(setting), setting.batch_size, setting.seed,
+        starts=setting.starts,
+    )  # fmt: skip
+
+
+def frames_training(predictor: str) -> Callable[[Setting], Trainable]:
+    """DINO-WM's original form."""
+
+    def build(setting: Setting) -> Trainable:
+        return FramesTraining(
+            setting.recorded, frames_config(predictor)(setting), setting.batch_size, setting.seed, setting.chunk,
+            starts=setting.starts,
+        )  # fmt: skip
+
+    return build
+
+
+def lewm_training(setting: Setting) -> Trainable:
+    """Latent prediction."""
+    return LeWMTraining(
+        setting.recorded, ChunkOptions(setting.chunk, feedback=0.0), lewm_config(setting), setting.batch_size,
+        setting.seed, starts=setting.starts,
+    )  # fmt: skip
+
+
+def video_training(setting: Setting) -> Trainable:
+    """Video diffusion; a ValueError without the encoder."""
+    return VideoTraining(
+        setting.recorded, ChunkOptions(setting.chunk), video_config(setting), _encoder(setting), setting.batch_size,
+        setting.seed, starts=max(1, setting.starts // 8),
+    )  # fmt: skip
+
+
+def _encoder(setting: Setting) -> Encoder:
+    if setting.encoder is None:
+        raise ValueError("video diffusion's frames are judged as tokens: give the encoder that made the store's")
+    return setting.encoder
+
+
+AUTOENCODER = Stage("autoencoder", 0.5, autoencoder_training, {"lr": 1.2e-3})
+# Learning rates: RLA-WM's are those of the built-in checkpoint.
+MUON = {"optimizer": "muon", "lr": 2.5e-3}
+
+STAGES: dict[str, tuple[Stage, ...]] = {
+    "persistence": (),
+    "rla-wm": (AUTOENCODER, Stage("flow", 0.5, flow_training("rla-wm"), MUON)),
+    "z-regression": (AUTOENCODER, Stage("flow", 0.5, flow_training("z-regression"), MUON)),
+    "fm-wm": (Stage("flow", 1.0, flow_training("fm-wm"), MUON),),
+    "dino-wm": (Stage("network", 1.0, dino_wm_training, MUON),),
+    "dino-wm-frames": (Stage("network", 1.0, frames_training("ours"), MUON),),
+    "dino-wm-stable-worldmodel": (Stage("network", 1.0, frames_training("stable-worldmodel"), MUON),),
+    "lewm": (Stage("network", 1.0, lewm_training, MUON),),
+    "video-diffusion": (Stage("network", 1.0, video_training, {"lr": 6e-4}),),
+}
+"""Trainings of each model, in order."""
+
+
+def load_model(name: str, setting: Setting) -> WorldModel:
+    """A trained model, with averaged weights, from its folder `setting.out`.
+
+    Raises:
+        KeyError: no model of that name.
+        FileNotFoundError: a training that has saved nothing yet.
+    """
+    if name not in STAGES:
+        raise KeyError(f"no model {name!r}; there are {', '.join(STAGES)}")
+    if name == "persistence":
+        return Persistence()
+    folder = STAGES[name][-1].folder
+    trained = TrainedRun.read(setting.out / folder)
+    if folder == "flow":
+        flow = FlowWorldModel(trained.config(FlowConfig))
+        trained.fill("flow", flow)
+        return LatentFlow(name, autoencoder_of(name, setting).eval(), flow.eval())
+    kinds: dict[str, tuple[Any, Any]] = {
+        "dino-wm": (DinoWMConfig, DinoWMNetwork),
+        "lewm": (LeWMConfig, LeWMNetwork),
+        "video-diffusion": (VideoConfig, VideoNetwork),
+    }
+    config, network_of = kinds.get(name, (FramesConfig, FramesNetwork))
+    network = network_of(trained.config(config))
+    trained.fill("network", network)
+    network.eval()
+    if name == "video-diffusion":
+        return VideoDiffusion(network, FrameTokens(_encoder(setting), setting.recorded.store))
+    return DinoWM(network) if name == "dino-wm" else LeWM(network) if name == "lewm" else DinoWMFrames(network)

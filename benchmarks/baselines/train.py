@@ -1,0 +1,182 @@
+"""Train one model of the comparison with a stated budget.
+
+    python -m benchmarks.baselines.train --model dino-wm --data data/push-cube --tokens runs/tokens \
+        --out runs/baselines/dino-wm --minutes 60
+
+A model's folder holds the run of each of its trainings, what each was planned for (`budget.json`) and the held-out
+curve (`curve.json`). The same command goes on where a killed one stopped.
+"""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from benchmarks.baselines.budget import plan
+from benchmarks.baselines.interface import parameter_count
+from benchmarks.baselines.models import STAGES, Setting, Stage, load_model
+from benchmarks.baselines.recorded import Recorded
+from benchmarks.baselines.sizes import rla_wm_count
+from benchmarks.record import run_record
+from rla_gym.cli.stages import LEARNING_RATES
+from rla_gym.cli.threads import use_threads
+from rla_gym.data import EpisodeDataset, TokenStore
+from rla_gym.files import write_json
+from rla_gym.models.encoder import Encoder
+from rla_gym.models.presets import build_configs
+from rla_gym.training.loop import LoopConfig, fit
+
+MEASUREMENTS = 10
+"""Points of the held-out curve of one training."""
+VIDEO_BATCH = 32
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """What is trained, on what, and for how long."""
+
+    model: str
+    """Name in `models.STAGES`."""
+    tokens: Path
+    """Token store that `rla-gym encode` wrote."""
+    out: Path
+    """Folder of the model."""
+    data: Path | None = None
+    """The data set whose frames the tokens are; video diffusion needs it."""
+    encoder: Path | None = None
+    """Encoder's file for video diffusion; None: the token store's own."""
+    minutes: float | None = None
+    """Budget in minutes of one core, shared among the model's trainings; measurements are not counted."""
+    samples: int | None = None
+    """Budget in samples instead, shared likewise."""
+    stop_after: float | None = None
+    """Save and stop after so many minutes by the clock; the same command goes on from there."""
+    autoencoder: Path | None = None
+    """Folder of an autoencoder's run to use instead of training one; its share of the budget counts as spent."""
+    preset: Literal["tiny", "base", "paper"] = "tiny"
+    """Sizes of RLA-WM's networks, which the others match."""
+    chunk: int = 4
+    """Control steps of one chunk."""
+    batch_size: int | None = None
+    """Samples a step; None: 64, and 32 for video diffusion."""
+    seed: int = 0
+    """Of first weights and batches."""
+    lr: float | None = None
+    """Highest learning rate; None: the model's."""
+    precision: Literal["no", "bf16"] = "no"
+    """bf16: autocast."""
+    starts: int = 128
+    """Held-out starts of the curve; an eighth for video diffusion."""
+    cpu: bool = True
+    """Stay on the CPU where there is a GPU."""
+    threads: int = 1
+    """Threads of torch."""
+
+
+def main(args: Args) -> dict[str, Any]:
+    """Train, write the curve and give it back.
+
+    Raises:
+        KeyError: no model of that name.
+        ValueError: a budget or settings other than those that the folder's run was started with.
+    """
+    if args.model not in STAGES:
+        raise KeyError(f"no model {args.model!r}; there are {', '.join(STAGES)}")
+    use_threads(args.threads)
+    setting = setting_of(args)
+    finished, trained = True, {}
+    for stage in STAGES[args.model]:
+        if stage.folder == "autoencoder" and args.autoencoder is not None:
+            continue
+        trained[stage.folder] = train_stage(stage, setting, args)
+        finished = trained[stage.folder]["finished"]
+        if not finished:
+            print(f"{args.model}, {stage.folder}: stopped; the same command goes on from here")
+            break
+    settings = {key: str(value) if isinstance(value, Path) else value for key, value in asdict(args).items()}
+    result: dict[str, Any] = {**run_record(), "model": args.model, "settings": settings, "finished": finished}
+    result |= {"rla_wm_parameters": rla_wm_count(setting.configs), "trainings": trained}
+    if finished:
+        result["parameters"] = parameter_count(load_model(args.model, setting))
+    write_json(args.out / "curve.json", result)
+    return result
+
+
+def setting_of(args: Args) -> Setting:
+    """Data and sizes."""
+    dataset = None if args.data is None else EpisodeDataset(args.data)
+    recorded = Recorded(TokenStore.open(args.tokens), dataset)
+    store = recorded.store
+    encoder = None
+    if args.model == "video-diffusion":
+        encoder = Encoder.load(args.encoder or args.tokens / "encoder.safetensors")
+    return Setting(
+        recorded=recorded,
+        configs=build_configs(
+            args.preset, store.tokens.shape[2], store.grid, store.actions.shape[1], store.proprio.shape[1], args.chunk
+        ),
+        out=args.out,
+        chunk=args.chunk,
+        batch_size=args.batch_size or (VIDEO_BATCH if args.model == "video-diffusion" else 64),
+        seed=args.seed,
+        encoder=encoder,
+        autoencoder=args.autoencoder,
+        starts=args.starts,
+    )
+
+
+def train_stage(stage: Stage, setting: Setting, args: Args) -> dict[str, Any]:
+    """Plan and run one training; its plan, parameters and held-out curve."""
+    scale = LEARNING_RATES[args.preset] / LEARNING_RATES["tiny"]
+    loop: dict[str, Any] = {**stage.loop, "batch_size": setting.batch_size, "seed": setting.seed}
+    loop |= {"lr": scale * stage.loop["lr"] if args.lr is None else args.lr, "precision": args.precision}
+    folder = setting.out / stage.folder
+    minutes = None if args.minutes is None else stage.share * args.minutes
+    samples = None if args.samples is None else round(stage.share * args.samples)
+    planned = plan(folder, lambda: stage.build(setting), loop, minutes, samples, args.cpu)
+    steps = planned["steps"]
+    config = LoopConfig(
+        **loop,
+        steps=steps,
+        ema=min(0.998, 1 - 10 / max(steps, 20)),
+        warmup=min(200, max(1, steps // 10)),
+        eval_every=max(1, steps // MEASUREMENTS),
+        save_every=max(1, steps // (2 * MEASUREMENTS)),
+        log_every=max(1, steps // (4 * MEASUREMENTS)),
+        max_seconds=None if args.stop_after is None else 60 * args.stop_after,
+    )
+    print(f"{args.model}, {stage.folder}: {steps} steps of {planned['seconds_a_step']:.3f} s, in {folder}", flush=True)
+    trainable = stage.build(setting)
+    done = fit(trainable, config, folder, tensorboard=False, cpu=args.cpu)
+    numbers = {name: sum(p.numel() for p in module.parameters()) for name, module in trainable.modules().items()}
+    return {
+        **planned,
+        "done": done["step"],
+        "finished": done["finished"],
+        "loop": asdict(config),
+        "parameters": numbers,
+        "curve": curve(folder, planned["seconds_a_step"], setting.batch_size),
+    }
+
+
+def curve(folder: Path, seconds: float, batch_size: int) -> list[dict[str, float]]:
+    """Held-out measurements of a run by steps, samples and minutes of one core."""
+    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    entries = [entry for entry in map(json.loads, lines) if "held_out" in entry]
+    return [
+        {
+            "step": entry["step"],
+            "samples": entry["step"] * batch_size,
+            "minutes": entry["step"] * seconds / 60,
+            **entry["held_out"],
+        }
+        for entry in entries
+    ]
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))

@@ -1,0 +1,78 @@
+"""Autoencoders that differ in the size of their latent action alone, trained at equal cost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from benchmarks.baselines.budget import plan
+from benchmarks.properties.options import Args
+from rla_gym.data import TokenStore
+from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+from rla_gym.models.presets import build_configs
+from rla_gym.trained import TrainedRun
+from rla_gym.training.autoencoder import AutoencoderTraining
+from rla_gym.training.loop import LoopConfig, fit
+
+LATENTS = {
+    16: (4, 4),
+    32: (4, 8),
+    64: (8, 8),
+    128: (8, 16),
+    256: (16, 16),
+    512: (16, 32),
+    1024: (32, 32),
+    2048: (32, 64),
+}
+"""Slots and channels by the number of numbers; 64 and 2048 are the paper's."""
+LOOP = {"lr": 1.2e-3}
+"""As the built-in checkpoint's autoencoder."""
+
+
+def autoencoder_config(store: TokenStore, numbers: int) -> RLAConfig:
+    """The preset "tiny" with latents of `numbers` numbers; a ValueError for a size that is not in `LATENTS`."""
+    if numbers not in LATENTS:
+        raise ValueError(f"no latent of {numbers} numbers; there are {', '.join(map(str, LATENTS))}")
+    configs = build_configs("tiny", store.tokens.shape[2], store.grid, store.actions.shape[1])
+    slots, channels = LATENTS[numbers]
+    return replace(configs.autoencoder, latent_tokens=slots, latent_channels=channels)
+
+
+def trained(args: Args, store: TokenStore, numbers: int, seed: int) -> tuple[RLAAutoencoder, dict[str, Any]]:
+    """The autoencoder of a size and seed, trained to the end of its budget, and what that was.
+
+    A run that is there is gone on with; one with another budget is a ValueError (`benchmarks.baselines.budget`).
+    """
+    folder = args.runs / f"{numbers}-{seed}"
+    config = autoencoder_config(store, numbers)
+
+    def build() -> AutoencoderTraining:
+        return AutoencoderTraining(
+            store, config, args.batch_size, seed, max_horizon=max(args.horizons), moving_weight=4.0, moving_share=0.4,
+            feedback=0.25,
+        )  # fmt: skip
+
+    loop: dict[str, Any] = {**LOOP, "batch_size": args.batch_size, "seed": seed}
+    planned = plan(folder, build, loop, args.minutes, args.samples)
+    steps = planned["steps"]
+    settings = LoopConfig(
+        **loop,
+        steps=steps,
+        ema=min(0.998, 1 - 10 / max(steps, 20)),
+        warmup=min(200, max(1, steps // 10)),
+        eval_every=max(1, steps // 2),
+        save_every=max(1, steps // 10),
+        log_every=max(1, steps // 20),
+    )
+    print(f"autoencoder of {numbers} numbers, seed {seed}: {steps} steps in {folder}", flush=True)
+    fit(build(), settings, folder, tensorboard=False, cpu=True)
+    return read_autoencoder(folder), {"seed": seed, **planned}
+
+
+def read_autoencoder(folder: Path) -> RLAAutoencoder:
+    """The averaged weights of a run."""
+    run = TrainedRun.read(folder)
+    model = RLAAutoencoder(run.config(RLAConfig))
+    run.fill("autoencoder", model)
+    return model.eval().requires_grad_(False)
