@@ -90,9 +90,9 @@ def demo(found: dict[str, Any]) -> str:
         "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`). They count "
         f"episodes; with the {len(changes)} seeds as the units the real difference is {_over_seeds(changes)} "
         "points (Student's t). Settings were chosen on other seeds, 10 to 13 (`benchmarks/results/demo-settings.json`, "
-        "every setting that was tried), in the world model before this one, which had seen fewer episodes and less than "
-        f"half the training: there the difference was {_earlier('demo-push-cube-earlier-model.json')}, and without the "
-        "penalty on disagreement, before that was tried, "
+        "every setting that was tried), in the world model before this one, which had seen fewer episodes and less "
+        f"than half the training: there the difference was {_earlier('demo-push-cube-earlier-model.json')}, and "
+        "without the penalty on disagreement, before that was tried, "
         f"{_earlier('demo-push-cube-no-penalty.json')}.",
     )
 
@@ -117,9 +117,9 @@ def models(found: dict[str, Any]) -> str:
         rows,
         f"After {first['horizons'][horizon_place(first)]} chunks, with recorded and with other actions from the same "
         "held-out starts. Tokens: L1 on the patches that moved, thing: its position as a probe reads it, where it "
-        "truly moved, both over the error if nothing moved; SSIM of frames, all decoded by one decoder but those of models that draw their own. "
-        "95 % intervals over episodes and training seeds (`benchmarks/results/fidelity/`; `python -m "
-        "benchmarks.report` makes a page of all measures, tests and pictures).",
+        "truly moved, both over the error if nothing moved; SSIM of frames, all decoded by one decoder but those of "
+        "models that draw their own. 95 % intervals over episodes and training seeds (`benchmarks/results/fidelity/`; "
+        "`python -m benchmarks.report` makes a page of all measures, tests and pictures).",
     )
 
 

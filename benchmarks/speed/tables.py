@@ -76,8 +76,8 @@ def speed(found: dict[str, Any]) -> str:
     parts = [
         f"**How fast is it?** Chunks of {own['chunk']} control steps a second, with "
         f"{_count(machine['threads'], 'thread')} on as many cores of {machine['processor']}; in brackets how many "
-        "times the dream is as fast (for the simulator, the dream's environment; for bare video diffusion, the dream with "
-        "pictures). All models have as many parameters within 10 %; for a prediction, RLA-WM and FM-WM take "
+        "times the dream is as fast (for the simulator, the dream's environment; for bare video diffusion, the dream "
+        "with pictures). All models have as many parameters within 10 %; for a prediction, RLA-WM and FM-WM take "
         f"{_count(own['steps'], 'Euler step')} where no number is given{drawn}.",
     ]
     parts += [rates(found, precision) for precision in found["peaks"]]

@@ -95,9 +95,9 @@ def test_verdicts_follow_the_differences() -> None:
 def test_readme_has_a_row_for_each_model() -> None:
     lines = models({"push-cube": results(FACTORS)}).splitlines()
     row = next(line for line in lines if line.startswith("| push-cube | rla-wm |"))
-    assert row.count("|") == 9 == lines[0].count("|") and "0.3 [0.3, 0.3]" in row
+    columns = next(line for line in lines if line.startswith("| task"))
+    assert row.count("|") == 9 == columns.count("|") and "0.3 [0.3, 0.3]" in row
     assert sum(line.startswith("| push-cube") for line in lines) == len(FACTORS)
-    assert "python -m benchmarks.fidelity" in models({})
 
 
 def test_numbers_and_cells() -> None:
