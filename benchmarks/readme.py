@@ -69,6 +69,30 @@ def fidelity(found: dict[str, Any]) -> str:
     )
 
 
+def trainings(found: dict[str, Any]) -> str:
+    """The same measure over the trainings of the built-in world model."""
+    kinds = list(found["points"][-1]["kinds"])
+    rows = []
+    for point in found["points"]:
+        cells = [" / ".join(f"{point['kinds'][kind]['ratio'][h][0]:.2f}" for h in ("1", "6")) for kind in kinds]
+        rows.append(
+            f"| {round(point['samples'], -3):,} samples, {point['episodes']:,} episodes, {point['proprioception']} | "
+            f"{' | '.join(cells)} |"
+        )
+    last = found["points"][-1]["kinds"]
+    millimetres = ", ".join(
+        f"{kind} {last[kind]['mm_all_starts']['1']:.1f} / {last[kind]['mm_all_starts']['6']:.1f}" for kind in kinds
+    )
+    return _table(
+        f"| flow trained on | {' | '.join(kinds)} |",
+        rows,
+        "The same ratios after 1 / 6 chunks, over the trainings so far. Sought were .25 / .20 for recorded actions, "
+        "which is reached, and 1.3 times the recorded error for the others, which is not: those errors still fall with "
+        f"training. In mm over all starts, whether the cube moved or not, the last one is off by: {millimetres} "
+        "(`benchmarks/results/fidelity-push-cube-trainings.json`).",
+    )
+
+
 def demo(found: dict[str, Any]) -> str:
     """The demonstration over its seeds."""
     rows = []
@@ -147,6 +171,7 @@ def properties(found: dict[str, Any]) -> str:
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
     "encoders": ("encoders.json", encoders),
     "fidelity": ("fidelity-push-cube.json", fidelity),
+    "trainings": ("fidelity-push-cube-trainings.json", trainings),
     "demo": ("demo-push-cube.json", demo),
 }
 
