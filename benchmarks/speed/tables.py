@@ -16,7 +16,7 @@ NAMES = {
     "lewm": "LeWM",
     "video-diffusion": "video diffusion, frames encoded",
     "video-diffusion, frames alone": "video diffusion",
-    "real": "simulator, rendered and encoded",
+    "real": "simulator, rendered and encoded (float32)",
 }
 """Rows of README's table; flows from noise are added as they are called."""
 AGAINST = {"real": "environment", "video-diffusion, frames alone": "dream, pictures"}
@@ -34,7 +34,7 @@ def headlines(found: dict[str, Any]) -> dict[str, Any]:
     `video_diffusion` and `video_diffusion_frames`: predicted frames a second of RLA-WM over those of video diffusion,
     as tokens and as pictures. `real`: control steps a second over the simulator's. `of_peak`: share of the peak.
     `batch_exponent`, `token_exponent`: of cost. `euler`: by temperature and chunks the fewest steps that are no worse
-    than 2 % of the most, with the ratio of the error.
+    than 2 % of the most, with the ratio of the energy score.
     """
     focus, result = found["settings"]["focus"], dict[str, Any]()
     for precision in found["peaks"]:
@@ -57,13 +57,13 @@ def headlines(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def few_steps(rows: list[dict[str, Any]], allowed: float = 1.02) -> list[dict[str, Any]]:
-    """By temperature and chunks the fewest steps whose mean error is at most `allowed` times that of the most steps."""
+    """By temperature and chunks the fewest steps whose energy score is at most `allowed` times that of the most."""
     found = []
     for temperature, chunks in dict.fromkeys((row["temperature"], row["chunks"]) for row in rows):
         same = [row for row in rows if (row["temperature"], row["chunks"]) == (temperature, chunks)]
-        fit = next(row for row in same if row["to_last"]["error"][0] <= allowed)  # the most steps do always
+        fit = next(row for row in same if row["to_last"]["energy"][0] <= allowed)  # the most steps always fit
         found.append(
-            {"temperature": temperature, "chunks": chunks, "steps": fit["steps"], "to_last": fit["to_last"]["error"]}
+            {"temperature": temperature, "chunks": chunks, "steps": fit["steps"], "to_last": fit["to_last"]["energy"]}
         )
     return found
 
@@ -75,13 +75,13 @@ def speed(found: dict[str, Any]) -> str:
     drawn = "" if video is None else f", video diffusion {_count(video, 'evaluation')} of its U-Net"
     parts = [
         f"**How fast is it?** Chunks of {own['chunk']} control steps a second, with "
-        f"{_count(machine['threads'], 'thread')} on as many cores of {machine['processor']}; in brackets how many "
-        "times the dream is as fast (for the simulator, the dream's environment; for bare video diffusion, the dream "
-        "with pictures). All models have as many parameters within 10 %; for a prediction, RLA-WM and FM-WM take "
+        f"{_count(machine['threads'], 'thread')} on as many cores of {machine['processor']}. In brackets: how many "
+        "times as fast the dream is (for the simulator the dream's environment, for bare video diffusion the dream "
+        "with pictures). All models have as many parameters within 10 %. For a prediction, RLA-WM and FM-WM take "
         f"{_count(own['steps'], 'Euler step')} where no number is given{drawn}.",
     ]
     parts += [rates(found, precision) for precision in found["peaks"]]
-    parts.append(" ".join([stages(found), growth(found), _origin(found["settings"])]))
+    parts.append(" ".join([stages(found), memory(found), growth(found), _origin(found["settings"])]))
     if found["quality"] is not None:
         parts.append(euler(found))
     return "\n\n".join(parts)
@@ -119,6 +119,17 @@ def stages(found: dict[str, Any]) -> str:
     return f"Milliseconds a chunk at batch {batch}, {'; '.join(texts)}."
 
 
+def memory(found: dict[str, Any]) -> str:
+    """What steps need besides the weights."""
+    focus, precision = found["settings"]["focus"], next(iter(found["peaks"]))
+    told = {name: entry for name, entry in race_of(found, focus, precision)["memory_mb"].items() if entry}
+    shown = [name for name in ("dream", "environment", "dino-wm", "video-diffusion", "real") if name in told]
+    if not shown:
+        return "This system does not tell what memory a step needs."
+    parts = ", ".join(f"{name} {told[name]['peak'] - told[name]['before']:.0f}" for name in shown)
+    return f"Megabytes that one step of batch {focus} needs for a time, {precision}: {parts}."
+
+
 def growth(found: dict[str, Any]) -> str:
     """Exponents of cost."""
     texts = []
@@ -133,14 +144,14 @@ def growth(found: dict[str, Any]) -> str:
 
 
 def euler(found: dict[str, Any]) -> str:
-    """Errors and rates by Euler steps."""
+    """Energy scores and rates by Euler steps."""
     quality, focus = found["quality"], found["settings"]["focus"]
-    timed = next(iter(quality["timed"].values()))
+    precision, timed = next(iter(quality["timed"].items()))
     rows = {(row["temperature"], row["chunks"], row["steps"]): row for row in quality["rows"]}
     temperatures, numbers, steps = (list(dict.fromkeys(key[i] for key in rows)) for i in range(3))
     heads = [f"T = {t:g}, {_count(n, 'chunk')}" for t in temperatures for n in numbers]
     lines = [
-        f"| Euler steps | {' | '.join(heads)} | chunks/s at {focus} |",
+        f"| Euler steps | {' | '.join(heads)} | chunks/s at {focus}, {precision} |",
         "|" + "---|" * (len(heads) + 2),
     ]
     for step in steps:
@@ -148,14 +159,14 @@ def euler(found: dict[str, Any]) -> str:
         for temperature in temperatures:
             for number in numbers:
                 row = rows[temperature, number, step]
-                ratio, low, high = row["to_last"]["error"]
-                share = row["error"] / quality["still"][str(number)]["error"]
+                ratio, low, high = row["to_last"]["energy"]
+                share = row["energy"] / quality["still"][str(number)]["energy"]
                 cells.append(f"{share:.3f} ({ratio:.3f} [{low:.3f}, {high:.3f}])")
         lines.append(f"| {step} | {' | '.join(cells)} | {timed[str(step)]['per_second']:.0f} |")
     note = (
-        f"L1 error of dreamed tokens over that of standing still, on {quality['starts']} starts of {quality['part']} "
-        f"episodes, at two temperatures T of the noise; in brackets over that of {steps[-1]} steps, 95 % intervals by "
-        "bootstrap over starts."
+        "Energy score of dreamed tokens over that of standing still (without noise, T = 0, the ratio of distances to "
+        f"the truth), on {quality['starts']} starts of {quality['part']} episodes; in brackets over that of "
+        f"{_count(steps[-1], 'step')}, 95 % intervals by bootstrap over starts."
     )
     return "\n".join([*lines, "", note])
 
