@@ -38,6 +38,7 @@ class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
     """
 
     metadata = {"render_modes": ["rgb_array"], "render_fps": 10, "autoreset_mode": AutoresetMode.NEXT_STEP}
+    closed = True  # until it is made: Gymnasium closes also what was refused
 
     def __init__(
         self,
@@ -74,6 +75,7 @@ class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         self._seeded = np.zeros(self.num_envs, bool)
         self._ended = np.zeros(self.num_envs, bool)
         self._observation: Observation | None = None
+        self.closed = False
 
     def reset(
         self, *, seed: int | Sequence[int | None] | None = None, options: dict[str, Any] | None = None

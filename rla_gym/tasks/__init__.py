@@ -12,6 +12,9 @@ __all__ = ["Policy", "Task", "TaskSpec", "make_task", "task_names"]
 _TABLETOP = {
     "push-cube": ("rla_gym.tasks.tabletop.push_cube", "PushCube"),
     "push-t": ("rla_gym.tasks.tabletop.push_t", "PushT"),
+    "roll-ball": ("rla_gym.tasks.tabletop.roll_ball", "RollBall"),
+    "poke-cube": ("rla_gym.tasks.tabletop.poke_cube", "PokeCube"),
+    "pull-cube": ("rla_gym.tasks.tabletop.pull_cube", "PullCube"),
 }
 _ALIASES = {"Lift": "robosuite:Lift", "Reacher-v5": "gymnasium:Reacher-v5"}
 _FAMILIES = {
@@ -21,7 +24,10 @@ _FAMILIES = {
 
 
 def task_names() -> tuple[str, ...]:
-    """Every name that :func:`make_task` takes; ``<name>`` stands for any environment of that library."""
+    """Every name that :func:`make_task` takes; ``<name>`` stands for any environment of that library.
+
+    A tabletop task takes a variant behind an ``@`` as well, such as ``"push-cube@unseen"``.
+    """
     return (*_TABLETOP, *_ALIASES, *(f"{family}:<name>" for family in _FAMILIES))
 
 
@@ -29,17 +35,19 @@ def make_task(name: str, **kwargs: Any) -> Task:
     """Make the task called ``name``.
 
     Args:
-        name: ``"push-cube"``, ``"push-t"``, ``"Lift"``, ``"Reacher-v5"``, ``"robosuite:<environment>"`` or
-            ``"gymnasium:<MuJoCo environment id>"``.
+        name: ``"push-cube"``, ``"push-t"``, ``"roll-ball"``, ``"poke-cube"``, ``"pull-cube"``, each also with other
+            tools and blocks (``"push-cube@train"``, ``"@unseen"``, ``"@unseen-colours"``), ``"Lift"``,
+            ``"Reacher-v5"``, ``"robosuite:<environment>"`` or ``"gymnasium:<MuJoCo environment id>"``.
         kwargs: passed to the task's class, such as ``frame_size``.
 
     Raises:
-        ValueError: no task has that name; the message lists those that exist.
+        ValueError: no task, or no variant of it, has that name; the message lists those that exist.
     """
     resolved = _ALIASES.get(name, name)
-    if resolved in _TABLETOP:
-        module, attribute = _TABLETOP[resolved]
-        return getattr(import_module(module), attribute)(**kwargs)
+    tabletop, at, variant = resolved.partition("@")
+    if tabletop in _TABLETOP and (variant or not at):
+        module, attribute = _TABLETOP[tabletop]
+        return getattr(import_module(module), attribute)(**kwargs, **({"variant": variant} if variant else {}))
     family, _, environment = resolved.partition(":")
     if family in _FAMILIES and environment:
         module, attribute = _FAMILIES[family]

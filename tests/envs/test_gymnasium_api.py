@@ -255,6 +255,7 @@ def test_rllib_learns_in_it_unmodified(checkpoint: Path) -> None:
     register_env("dream", lambda options: gym.make("rla_gym:RLAWorld-v0", **options))
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # Ray's own
+        ray.init(num_cpus=1, include_dashboard=False, log_to_driver=False)
         config = (
             PPOConfig()
             .environment("dream", env_config={"ckpt": str(checkpoint), "max_episode_steps": 4})

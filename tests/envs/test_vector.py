@@ -219,6 +219,8 @@ def test_pictures(bundle: Bundle) -> None:
 @pytest.mark.parametrize("mode", MODES)
 def test_episode_statistics(mode: str, bundle: Bundle) -> None:
     """Every episode is counted once, with the steps and rewards that are its own."""
+    if mode == "SameStep" and tuple(map(int, gym.__version__.split(".")[:2])) < (1, 4):
+        pytest.skip("before 1.4 Gymnasium's wrapper counted the first step after such a reset wrongly")
     env = wrappers.RecordEpisodeStatistics(RLAWorldVectorEnv(bundle, 3, autoreset_mode=mode, **OPTIONS))
     env.reset(seed=5)
     returns, lengths, waiting, episodes = np.zeros(3), np.zeros(3, int), np.zeros(3, bool), 0

@@ -57,12 +57,14 @@ def test_actions_that_are_not_finite_are_refused(spec, value):
 
 @pytest.mark.parametrize("name", ["push-cub", "", "robosuite:", "unity:Lift", "Push-Cube"])
 def test_unknown_names_are_refused_with_a_list(name):
-    with pytest.raises(ValueError, match="known tasks: push-cube, push-t, Lift, Reacher-v5") as error:
+    with pytest.raises(
+        ValueError, match="known tasks: push-cube, push-t, roll-ball, poke-cube, pull-cube, Lift"
+    ) as error:
         make_task(name)
     assert repr(name) in str(error.value)
 
 
-@pytest.mark.parametrize("name", ["push-cube", "push-t"])
+@pytest.mark.parametrize("name", ["push-cube", "push-t", "roll-ball", "poke-cube", "pull-cube"])
 def test_names_make_tasks_and_pass_options_on(name):
     assert name in task_names()
     task = make_task(name, frame_size=(56, 70), max_steps=9)

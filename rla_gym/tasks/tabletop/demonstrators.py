@@ -7,17 +7,19 @@ goal-ward motion a chunk predicted where the truth was +0.2).
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from rla_gym.tasks.interrupted import Interrupted
 from rla_gym.tasks.smooth_noise import SmoothNoise
 from rla_gym.tasks.tabletop.base import STEP_LENGTH
-from rla_gym.tasks.tabletop.scene import PUSHER_RADIUS, TABLE_HALF
+from rla_gym.tasks.tabletop.scene import TABLE_HALF
 
 if TYPE_CHECKING:
     from rla_gym.tasks.tabletop.base import TabletopTask
+    from rla_gym.tasks.tabletop.blocks import Block
+    from rla_gym.tasks.tabletop.tools import Post
     from rla_gym.tasks.task import Policy
 
 
@@ -66,7 +68,7 @@ def limited(move: np.ndarray) -> np.ndarray:
 class Pusher:
     """Pushes the block to a goal that the subclass or caller chooses, with smooth noise on the action."""
 
-    def __init__(self, task: TabletopTask, noise: float, rng: np.random.Generator, hidden: bool):
+    def __init__(self, task: TabletopTask[Post, Block], noise: float, rng: np.random.Generator, hidden: bool):
         self._task, self._rng, self._hidden = task, rng, hidden
         self._noise = SmoothNoise(2, noise, rng)
         self._goal = self._draw_goal() if hidden else task.target_pose[:2]
@@ -83,7 +85,7 @@ class Pusher:
             if np.linalg.norm(block - self._goal) < 0.015 or self._patience > 30:
                 self._goal, self._patience = self._draw_goal(), 0
         pusher = self._task.data.ctrl.copy()
-        move = push_action(pusher, block, self._goal, 0.04 + PUSHER_RADIUS)
+        move = push_action(pusher, block, self._goal, self._task.block.radius + self._task.tool.radius)
         return np.clip(move / STEP_LENGTH + self._noise(), -1.0, 1.0).astype(np.float32)
 
 
@@ -93,7 +95,7 @@ class Play:
     ``spread`` is the standard deviation in metres of the waypoints meant for the block, more for a large one.
     """
 
-    def __init__(self, task: TabletopTask, noise: float, rng: np.random.Generator, spread: float = 0.03):
+    def __init__(self, task: TabletopTask[Any, Any], noise: float, rng: np.random.Generator, spread: float = 0.03):
         self._task, self._rng, self._spread = task, rng, spread
         self._noise = SmoothNoise(2, 0.15 + noise, rng)
         self._left = 0
@@ -108,10 +110,12 @@ class Play:
         if kind < 0.12:
             self._speed = 0.0
         if kind < 0.55:
-            pusher = self._task.pusher_position
-            self._waypoint = block + 0.12 * (block - pusher) + self._rng.normal(0, self._spread, 2)
+            points = self._task.tool.points
+            point = points[self._rng.integers(len(points)) if len(points) > 1 else 0]
+            touching = self._task.pusher_position + point
+            self._waypoint = block + 0.12 * (block - touching) + self._rng.normal(0, self._spread, 2) - point
         else:
-            self._waypoint = self._rng.uniform(-TABLE_HALF, TABLE_HALF, 2)
+            self._waypoint = self._rng.uniform(*self._task.reach)
 
     def __call__(self) -> np.ndarray:
         """Next action ``(2,)`` float32."""
@@ -126,7 +130,7 @@ class Play:
         return np.clip(move, -1.0, 1.0).astype(np.float32)
 
 
-def make_demonstrator(task: TabletopTask, kind: str, noise: float, rng: np.random.Generator) -> Policy:
+def make_demonstrator(task: TabletopTask[Post, Block], kind: str, noise: float, rng: np.random.Generator) -> Policy:
     """The scripted policy of this kind (one of the task's ``demonstrators``), bound to ``task``."""
     if kind == "play":
         return Play(task, noise, rng)

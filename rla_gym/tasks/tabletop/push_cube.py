@@ -2,33 +2,41 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 import numpy as np
 
 from rla_gym.tasks.tabletop.base import TabletopTask
+from rla_gym.tasks.tabletop.blocks import BLOCKS, Block, target_spot
 from rla_gym.tasks.tabletop.scene import scene_xml
+from rla_gym.tasks.tabletop.tools import POSTS, Post
+from rla_gym.tasks.tabletop.variants import PLAIN, combinations
 
-CUBE_HALF = 0.04
-"""Half the cube's side in metres; mid-table it covers the area of about two 14-pixel patches."""
+if TYPE_CHECKING:
+    from rla_gym.tasks.task import Policy
 
 SUCCESS_RADIUS = 0.025
 """Success: the cube's centre is within this many metres of the target's centre."""
 
-_BLOCK = (
-    f'<geom name="cube" type="box" size="{CUBE_HALF} {CUBE_HALF} 0.03" pos="0 0 0.03" mass="0.15" '
-    'rgba="0.85 0.35 0.15 1" friction="0.3"/>'
-)
-_TARGET = (
-    '<geom name="target" type="cylinder" size="0.038 0.0005" rgba="0.10 0.60 0.25 1" contype="0" conaffinity="0"/>'
-)
 
+class PushCube(TabletopTask[Post, Block]):
+    """Push the orange cube onto the green spot; success is at most 2.5 cm between their centres.
 
-class PushCube(TabletopTask):
-    """Push the orange cube onto the green spot; success is at most 2.5 cm between their centres."""
+    In its variants other posts push the cube, a disc and a slab. Mid-table the cube covers two 14-pixel patches.
 
-    def __init__(self, frame_size: tuple[int, int] = (112, 112), max_steps: int = 48):
+    Args:
+        frame_size: ``(height, width)`` in pixels.
+        max_steps: control steps of an episode.
+        variant: "train", "unseen" or "unseen-colours" (see :mod:`rla_gym.tasks.tabletop.variants`), "" for none.
+    """
+
+    def __init__(self, frame_size: tuple[int, int] = (112, 112), max_steps: int = 48, variant: str = PLAIN):
+        pairs = combinations(POSTS, BLOCKS, variant)
         super().__init__(
             "push-cube",
-            scene_xml("push-cube", _BLOCK, _TARGET),
+            variant,
+            pairs,
+            [scene_xml("push-cube", each.block.mjcf(), target_spot(0.038), each.tool.mjcf()) for each in pairs],
             frame_size,
             max_steps,
             ("cube_x", "cube_y", "cube_yaw", "target_x", "target_y"),
@@ -50,3 +58,9 @@ class PushCube(TabletopTask):
     def object_state(self) -> np.ndarray:
         """``(cube_x, cube_y, cube_yaw, target_x, target_y)`` float32, metres and radians."""
         return np.array([*self.block_pose, *self.target_pose[:2]], np.float32)
+
+    def policy(self, kind: str, noise: float, rng: np.random.Generator) -> Policy:
+        """Scripted pushes or play."""
+        from rla_gym.tasks.tabletop.demonstrators import make_demonstrator
+
+        return make_demonstrator(self, kind, noise, rng)

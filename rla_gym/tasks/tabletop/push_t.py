@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from rla_gym.tasks.tabletop.base import TabletopTask
-from rla_gym.tasks.tabletop.scene import PUSHER_RADIUS, scene_xml
-from rla_gym.tasks.tabletop.t_shape import AREA, CENTRES, HALVES, coverage, distance, to_local
+from rla_gym.tasks.tabletop.scene import scene_xml
+from rla_gym.tasks.tabletop.t_shape import SHAPES, Shape, coverage, distance, to_local
+from rla_gym.tasks.tabletop.tools import POSTS, Post
+from rla_gym.tasks.tabletop.variants import PLAIN, combinations
 
 if TYPE_CHECKING:
     from rla_gym.tasks.task import Policy
@@ -26,15 +28,14 @@ YAW_FRICTION = 0.02
 """Dry friction of the T's rotation in N m: 0.5 N of sliding friction at the mean radius of 4 cm."""
 
 _MASS = 0.15
-_BLOCK_COLOUR = "0.85 0.35 0.15 1"
 _TARGET_COLOUR = "0.10 0.60 0.25 1"
 
 
-def _boxes(name: str, height: float, colour: str, extra: str) -> str:
-    """MJCF of a T of two boxes, standing on z = 0."""
+def _boxes(name: str, shape: Shape, height: float, colour: str, extra: str) -> str:
+    """MJCF of two boxes, standing on z = 0."""
     geoms = []
-    for part, centre, half in zip(("bar", "stem"), CENTRES, HALVES, strict=True):
-        mass = _MASS * float(4.0 * half.prod()) / AREA
+    for part, centre, half in zip(("bar", "stem"), shape.centres, shape.halves, strict=True):
+        mass = _MASS * float(4.0 * half.prod()) / shape.area
         geoms.append(
             f'<geom name="{name}_{part}" type="box" size="{half[0]:.6f} {half[1]:.6f} {height / 2}" '
             f'pos="{centre[0]:.6f} {centre[1]:.6f} {height / 2}" mass="{mass:.6f}" rgba="{colour}" {extra}/>'
@@ -42,15 +43,30 @@ def _boxes(name: str, height: float, colour: str, extra: str) -> str:
     return "\n".join(geoms)
 
 
-class PushT(TabletopTask):
-    """Push the orange T onto the green one; success is at least 90 % of the green T's area covered."""
+def _scene(tool: Post, shape: Shape) -> str:
+    block = _boxes("t", shape, 0.06, f"{shape.colour} 1", 'friction="0.3"')
+    target = _boxes("target", shape, 0.001, _TARGET_COLOUR, 'contype="0" conaffinity="0"')
+    return scene_xml("push-t", block, target, tool.mjcf(), YAW_FRICTION)
 
-    def __init__(self, frame_size: tuple[int, int] = (112, 112), max_steps: int = 120):
-        block = _boxes("t", 0.06, _BLOCK_COLOUR, 'friction="0.3"')
-        target = _boxes("target", 0.001, _TARGET_COLOUR, 'contype="0" conaffinity="0"')
+
+class PushT(TabletopTask[Post, Shape]):
+    """Push the orange T onto the green one; success is at least 90 % of the green T's area covered.
+
+    In its variants other posts push the T, an L and an S, each onto its like.
+
+    Args:
+        frame_size: ``(height, width)`` in pixels.
+        max_steps: control steps of an episode.
+        variant: "train", "unseen" or "unseen-colours" (see :mod:`rla_gym.tasks.tabletop.variants`), "" for none.
+    """
+
+    def __init__(self, frame_size: tuple[int, int] = (112, 112), max_steps: int = 120, variant: str = PLAIN):
+        pairs = combinations(POSTS, SHAPES, variant)
         super().__init__(
             "push-t",
-            scene_xml("push-t", block, target, YAW_FRICTION),
+            variant,
+            pairs,
+            [_scene(each.tool, each.block) for each in pairs],
             frame_size,
             max_steps,
             ("block_x", "block_y", "block_yaw", "target_x", "target_y", "target_yaw"),
@@ -66,13 +82,13 @@ class PushT(TabletopTask):
         start = np.array([*block, yaw])
         while True:
             pusher = self.free_pusher_position(rng, start, 0.0)
-            if distance(to_local(pusher, start)) > PUSHER_RADIUS + 0.01:
+            if distance(to_local(pusher, start), self.block) > self.tool.girth + 0.01:
                 break
         return start, pusher, np.array([*target, yaw + rng.uniform(-MAX_TURN, MAX_TURN)])
 
     def coverage(self) -> float:
         """Share of the target T's area that the T covers, in [0, 1]."""
-        return coverage(self.block_pose, self.target_pose)
+        return coverage(self.block_pose, self.target_pose, self.block)
 
     def success(self) -> bool:
         """At least 90 % of the target T covered."""

@@ -47,7 +47,7 @@ class TPusher:
         self._task, self._rng, self._hidden = task, rng, hidden
         self._noise = SmoothNoise(2, noise, rng)
         self._simulation = PushSimulation(task.model)
-        self._walk = TWalk()
+        self._walk = TWalk(shape=task.block, radius=task.tool.girth)
         self._goal = self._draw_goal() if hidden else task.target_pose
         self._patience = 0
         self._contact: int | None = None  # point of the walk's ring where the next push starts
@@ -60,7 +60,7 @@ class TPusher:
         pose = self._task.block_pose
         if self._hidden:
             self._patience += 1
-            if self._patience > _HIDDEN_PATIENCE or pose_error(pose, self._goal) < _HIDDEN_ERROR:
+            if self._patience > _HIDDEN_PATIENCE or pose_error(pose, self._goal, self._task.block) < _HIDDEN_ERROR:
                 self._goal, self._patience, self._contact, self._pushing = self._draw_goal(), 0, None, False
         solved = not self._hidden and self._task.success()
         move = np.zeros(2) if solved else self._move(pose)
@@ -94,9 +94,9 @@ class TPusher:
         headings = self._walk.inwards(pose)[self._walk.nearest(setpoint, pose)] + _STEERING
         moves = (_SPEEDS[:, None, None] * _steps_along(headings)).reshape(-1, 2)
         poses = self._simulation.push(self._task.data, np.tile(setpoint, (len(moves), 1)), moves, _LOOKAHEAD)
-        costs = pose_error(poses, self._goal) + _WORTHWHILE * np.arange(1, _LOOKAHEAD + 1)
+        costs = pose_error(poses, self._goal, self._task.block) + _WORTHWHILE * np.arange(1, _LOOKAHEAD + 1)
         best = int(np.argmin(costs.min(axis=1)))
-        return moves[best] if costs[best].min() < pose_error(pose, self._goal) else None
+        return moves[best] if costs[best].min() < pose_error(pose, self._goal, self._task.block) else None
 
     def _choose_contact(self, setpoint: np.ndarray, pose: np.ndarray) -> int:
         """The point of the ring whose best straight push gains most a step, the way there included."""
@@ -109,7 +109,7 @@ class TPusher:
         moves = _steps_along(self._walk.inwards(pose)[contacts, None] + _SIDEWAYS).reshape(-1, 2)
         starts = np.repeat(self._walk.points(pose)[contacts], len(_SIDEWAYS), axis=0)
         poses = self._simulation.push(self._task.data, starts, moves, _PUSH_STEPS)
-        gains = pose_error(pose, self._goal) - pose_error(poses, self._goal)
+        gains = pose_error(pose, self._goal, self._task.block) - pose_error(poses, self._goal, self._task.block)
         steps = way[contacts].repeat(len(_SIDEWAYS))[:, None] + np.arange(1, _PUSH_STEPS + 1)
         return int(contacts[np.argmax((gains / steps).max(axis=1)) // len(_SIDEWAYS)])
 

@@ -6,10 +6,10 @@ import numpy as np
 
 from rla_gym.tasks.tabletop.demonstrators import limited
 from rla_gym.tasks.tabletop.scene import PUSHER_RADIUS, PUSHER_REACH
-from rla_gym.tasks.tabletop.t_shape import distance, outline, to_local, to_world
+from rla_gym.tasks.tabletop.t_shape import Shape, T, distance, outline, to_local, to_world
 
-_CLEARANCE = PUSHER_RADIUS + 0.006
-_TOUCH = PUSHER_RADIUS + 0.002  # straight lines nearer than this may move the T
+_CLEARANCE = 0.006
+_TOUCH = 0.002  # straight lines nearer than this may move the T
 
 
 class TWalk:
@@ -17,10 +17,13 @@ class TWalk:
 
     Args:
         count: points of the ring; with 64 they are 9 mm apart.
+        shape: what to walk round.
+        radius: of the pusher in metres, about its middle.
     """
 
-    def __init__(self, count: int = 64):
-        self._ring = outline(_CLEARANCE, count)
+    def __init__(self, count: int = 64, shape: Shape = T, radius: float = PUSHER_RADIUS):
+        self._shape, self._touch = shape, radius + _TOUCH
+        self._ring = outline(radius + _CLEARANCE, count, shape)
         self._spacing = float(np.linalg.norm(self._ring[1] - self._ring[0]))
         along = np.roll(self._ring, -1, axis=0) - np.roll(self._ring, 1, axis=0)
         self._inwards = np.arctan2(along[:, 0], -along[:, 1])
@@ -67,7 +70,7 @@ class TWalk:
         way = min(ways, key=lambda indices: (not _reachable(points[indices]).all(), len(indices)))
         for point in points[way[::-1]]:
             line = position + np.linspace(0.0, 1.0, 12)[:, None] * (point - position)
-            if distance(to_local(line, pose)).min() > _TOUCH:
+            if distance(to_local(line, pose), self._shape).min() > self._touch:
                 return limited(point - position)
         return limited(points[here] - position)
 

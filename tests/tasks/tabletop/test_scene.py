@@ -8,7 +8,7 @@ from rla_gym.tasks.tabletop.base import STEP_LENGTH
 from rla_gym.tasks.tabletop.scene import PUSHER_REACH, TABLE_HALF
 
 
-@pytest.fixture(scope="module", params=["push-cube", "push-t"])
+@pytest.fixture(scope="module", params=["push-cube", "push-t", "roll-ball", "poke-cube", "pull-cube"])
 def task(request):
     task = make_task(request.param)
     yield task
@@ -16,16 +16,16 @@ def task(request):
 
 
 def test_the_pusher_travels_two_centimetres_a_full_step(task):
-    task.place(np.array([-0.1, -0.1, 0.0]), np.array([0.05, 0.05]), np.zeros(3))
+    task.place(np.array([-0.1, 0.1, 0.0]), np.array([0.05, -0.15]), np.zeros(3))
     for steps, action in ((5, [1.0, 0.0]), (4, [0.0, 0.5]), (3, [0.0, 0.0])):
         for _ in range(steps):
             task.step(np.array(action))
-    expected = np.array([0.05 + 5 * STEP_LENGTH, 0.05 + 2 * STEP_LENGTH])
+    expected = np.array([0.05 + 5 * STEP_LENGTH, -0.15 + 2 * STEP_LENGTH])
     assert np.abs(task.pusher_position - expected).max() < 1e-3
 
 
 def test_pusher_and_block_stay_on_the_table(task):
-    task.place(np.array([0.0, 0.0, 0.0]), np.array([-0.15, 0.0]), np.array([0.1, 0.1, 0.0]))
+    task.place(np.array([0.0, -0.05, 0.0]), np.array([-0.15, -0.05]), np.array([0.1, 0.1, 0.0]))
     for _ in range(30):
         task.step(np.array([1.0, 0.0]))
     assert abs(task.data.ctrl[0]) <= PUSHER_REACH
@@ -35,7 +35,9 @@ def test_pusher_and_block_stay_on_the_table(task):
 
 
 def test_the_block_stops_soon_after_the_pusher(task):
-    """It slides on by at most 3 mm, within a second, and then stands."""
+    """It slides on by at most 3 mm, within a second, and then stands; a ball rolls (test_roll_ball)."""
+    if task.spec.name == "roll-ball":
+        pytest.skip("a ball rolls on")
     task.place(np.zeros(3), np.array([-0.11, 0.01]), np.array([0.1, 0.1, 0.0]))
     for _ in range(7):
         task.step(np.array([1.0, 0.0]))
@@ -55,7 +57,7 @@ def test_the_target_is_a_picture_only(task):
     """A target under the block's way changes nothing of its motion, but is seen."""
     ends, frames = [], []
     for target in (np.array([0.0, 0.0, 0.3]), np.array([-0.1, 0.14, -1.0])):
-        task.place(np.array([-0.05, 0.0, 0.2]), np.array([-0.16, 0.0]), target)
+        task.place(np.array([-0.05, -0.06, 0.2]), np.array([-0.16, -0.06]), target)
         frames.append(task.render())
         for _ in range(10):
             task.step(np.array([1.0, 0.1]))

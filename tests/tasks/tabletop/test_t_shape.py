@@ -8,6 +8,7 @@ from rla_gym.tasks.tabletop.t_shape import (
     CENTRES,
     GYRATION,
     HALVES,
+    SHAPES,
     UNIT,
     coverage,
     distance,
@@ -99,3 +100,23 @@ def test_the_outline_keeps_its_distance_and_goes_round_anticlockwise():
     assert 0.5 * (x @ np.roll(y, -1) - y @ np.roll(x, -1)) > AREA
     with pytest.raises(ValueError, match="clearance of at least 0.0107"):
         outline(0.005, 64)
+
+
+@pytest.mark.parametrize("shape", SHAPES, ids=lambda shape: shape.name)
+def test_other_shapes_keep_the_same_geometry(shape):
+    axis = np.linspace(-0.12, 0.12, 500)
+    points = np.stack(np.meshgrid(axis, axis), axis=-1).reshape(-1, 2)
+    inside = points[distance(points, shape) == 0.0]
+    assert len(inside) * (axis[1] - axis[0]) ** 2 == pytest.approx(shape.area, rel=0.02)
+    assert np.abs(inside.mean(axis=0)).max() < 1e-3, "the centre of mass is the origin"
+    assert np.sqrt((inside**2).sum(axis=1).mean()) == pytest.approx(shape.gyration, rel=0.01)
+    ring = outline(0.022, 64, shape)
+    assert np.allclose(distance(ring, shape), 0.022, atol=1e-4)
+    pose = np.array([0.02, -0.01, 0.7])
+    assert coverage(pose, pose, shape) == pytest.approx(1.0)
+    moved = pose + np.array([0.0, 0.0, 0.5])
+    overlap = (distance(to_local(to_world(inside, moved), pose), shape) == 0.0).mean()
+    assert coverage(moved, pose, shape) == pytest.approx(overlap, abs=0.02)
+    assert pose_error(pose, pose, shape) == 0.0
+    error = np.linalg.norm(to_world(inside, moved) - to_world(inside, pose), axis=1)
+    assert pose_error(moved, pose, shape) == pytest.approx(np.sqrt((error**2).mean()), rel=0.01)
