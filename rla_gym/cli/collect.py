@@ -11,7 +11,8 @@ class Collect:
     """Record episodes of a task with its scripted demonstrators; a killed run goes on where it stopped."""
 
     task: str
-    """push-cube, push-t, Lift, Reacher-v5, robosuite:<environment> or gymnasium:<MuJoCo id>."""
+    """push-cube, push-t, roll-ball, poke-cube, pull-cube (or with @train, @unseen, @unseen-colours), Lift, Reacher-v5,
+    robosuite:<environment> or gymnasium:<MuJoCo id>."""
     out: Path
     """Folder of the data set."""
     episodes: int = 600

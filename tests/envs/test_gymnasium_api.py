@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import dataclasses
-import inspect
 import pickle
-import re
 import warnings
 from collections.abc import Iterator
 from functools import partial
@@ -23,7 +20,6 @@ from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
 import rla_gym
-from rla_gym.envs.options import EpisodeOptions
 from tests.envs.videos import assert_shows
 
 gym.register_envs(rla_gym)
@@ -34,19 +30,6 @@ DREAMS = (WORLD, GOAL)
 NEEDED: dict[str, dict[str, Any]] = {GOAL: {"success_threshold": 0.03}}
 """Options without which the small checkpoint has no environment of that id."""
 MODES = rla_gym.RLAWorldEnv.metadata["render_modes"]
-
-HEADINGS = (
-    "Description",
-    "Action Space",
-    "Observation Space",
-    "Rewards",
-    "Starting State",
-    "Episode End",
-    "Arguments",
-    "Learned model",
-    "Known failure modes",
-    "Version History",
-)
 
 
 @pytest.fixture(autouse=True)
@@ -268,37 +251,3 @@ def test_rllib_learns_in_it_unmodified(checkpoint: Path) -> None:
         finally:
             algorithm.stop()
             ray.shutdown()
-
-
-def arguments(kind: type) -> set[str]:
-    """Names of everything that the constructor of `kind` takes."""
-    names = set(inspect.signature(kind).parameters)
-    return names - {"options"} | {field.name for field in dataclasses.fields(EpisodeOptions)}
-
-
-def sections(kind: type) -> dict[str, str]:
-    """The parts of the page of `kind`, by heading."""
-    parts = re.split(r"^## (.+)$", inspect.cleandoc(kind.__doc__ or ""), flags=re.MULTILINE)
-    return dict(zip(parts[1::2], parts[2::2], strict=True))
-
-
-@pytest.mark.parametrize("kind", [rla_gym.RLAWorldEnv, rla_gym.RLAWorldGoalEnv, rla_gym.RLARealEnv])
-def test_pages_have_all_headings(kind: type) -> None:
-    page = sections(kind)
-    assert list(page) == list(HEADINGS)
-    assert all(text.strip() for text in page.values())
-
-
-@pytest.mark.parametrize("kind", [rla_gym.RLAWorldEnv, rla_gym.RLARealEnv])
-def test_pages_name_every_argument(kind: type) -> None:
-    named = set(re.findall(r"`(\w+)", sections(kind)["Arguments"]))
-    assert arguments(kind) <= named, f"not on the page: {sorted(arguments(kind) - named)}"
-
-
-def test_defaults_on_the_page_are_those_of_the_constructor() -> None:
-    parameters = inspect.signature(rla_gym.RLAWorldEnv).parameters
-    defaults = {name: parameter.default for name, parameter in parameters.items() if name != "options"}
-    defaults |= {field.name: field.default for field in dataclasses.fields(EpisodeOptions)}
-    told = dict(re.findall(r"`(\w+)=([^`]+)`", sections(rla_gym.RLAWorldEnv)["Arguments"]))
-    for name, default in defaults.items():
-        assert told[name].replace('"', "'") == repr(default), name
