@@ -57,7 +57,7 @@ class Args:
     """Save and stop after so many minutes by the clock; the same command goes on from there."""
     autoencoder: Path | None = None
     """Folder of an autoencoder's run to use instead of training one; its share of the budget counts as spent."""
-    preset: Literal["tiny", "base", "paper"] = "tiny"
+    preset: Literal["nano", "tiny", "base", "paper"] = "tiny"
     """Sizes of RLA-WM's networks, which the others match."""
     chunk: int = 4
     """Control steps of one chunk."""

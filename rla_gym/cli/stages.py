@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from rla_gym.models.presets import ModelConfigs
     from rla_gym.training.loop import Trainable
 
-LEARNING_RATES = {"tiny": 1.2e-3, "base": 3e-4, "paper": 1e-4}
+LEARNING_RATES = {"nano": 1.2e-3, "tiny": 1.2e-3, "base": 3e-4, "paper": 1e-4}
 """Highest learning rates by preset; the paper's is the released one."""
 
 
@@ -28,7 +28,7 @@ class Sizes:
     """Folder of the run; each model gets a folder of its own in it. A killed run goes on where it stopped."""
     data: Path | None = None
     """The data set whose frames the tokens are; needed for the image decoder."""
-    preset: Literal["tiny", "base", "paper"] = "tiny"
+    preset: Literal["nano", "tiny", "base", "paper"] = "tiny"
     """Sizes of the networks."""
     chunk: int = 4
     """Control steps of one step of the world model."""
@@ -132,8 +132,12 @@ class FeaturesStage(Optimization):
     lr: float | None = 2e-3
     warmup: int = 300
     held_out: int = 512
-    keypoints: int = 16
-    """Keypoints; the features are twice as many numbers."""
+    keypoints: int = 4
+    """Keypoints, about two for each object; the features are twice as many numbers."""
+    width: int = 32
+    """Hidden width of the map."""
+    context_blocks: int = 2
+    """Blocks of the map in which a patch sees its neighbours."""
     foreground_weight: float = 2.0
     """Weight of patches in proportion to how unusual they are."""
 
@@ -142,7 +146,8 @@ class FeaturesStage(Optimization):
         from rla_gym.models.features import FeaturesConfig
         from rla_gym.training.features import FeaturesTraining
 
-        config = FeaturesConfig(configs.autoencoder.channels, store.grid, self.keypoints)
+        sizes_of = {"width": self.width, "context_blocks": self.context_blocks}
+        config = FeaturesConfig(configs.autoencoder.channels, store.grid, self.keypoints, **sizes_of)
         return FeaturesTraining(store, config, self.batch_size, self.seed, self.foreground_weight, self.held_out)
 
 

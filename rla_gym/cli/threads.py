@@ -1,12 +1,15 @@
-"""Threads of torch, an option of every command that computes with it."""
+"""What every command that computes with torch does to its own process first."""
 
 from __future__ import annotations
 
 
 def use_threads(count: int) -> None:
-    """Let torch use `count` threads in this process; a ValueError below 1."""
+    """Let torch use `count` threads in this process, and keep what it frees; a ValueError below 1."""
     import torch
+
+    from rla_gym.allocator import keep_freed_memory
 
     if count < 1:
         raise ValueError(f"threads={count}: expected at least 1")
     torch.set_num_threads(count)
+    keep_freed_memory()

@@ -1,4 +1,4 @@
-"""Named sizes of the three networks: "tiny" for a CPU, "base" for one GPU, "paper" as released."""
+"""Named sizes of the three networks: "nano" and "tiny" for a CPU, "base" for one GPU, "paper" as released."""
 
 from __future__ import annotations
 
@@ -33,6 +33,16 @@ class Preset(Protocol):
         proprio_size: int = 0,
         max_horizon: int = 15,
     ) -> ModelConfigs: ...
+
+
+def nano(
+    channels: int, grid: tuple[int, int], action_size: int, proprio_size: int = 0, max_horizon: int = 15
+) -> ModelConfigs:
+    """Under a million parameters at 64 channels: for minutes of one core, as in comparisons of many models."""
+    autoencoder = _our_autoencoder(channels, grid, latents=(16, 16), width=64, heads=4, blocks=(2, 2))
+    flow = _our_flow(autoencoder, action_size, proprio_size, max_horizon, width=64, heads=4, blocks=2)
+    image_decoder = tiny(channels, grid, action_size, proprio_size, max_horizon).image_decoder
+    return ModelConfigs(autoencoder, flow, image_decoder)
 
 
 def tiny(
@@ -77,7 +87,7 @@ def paper(
     )
 
 
-PRESETS: dict[str, Preset] = {"tiny": tiny, "base": base, "paper": paper}
+PRESETS: dict[str, Preset] = {"nano": nano, "tiny": tiny, "base": base, "paper": paper}
 
 
 def build_configs(

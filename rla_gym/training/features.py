@@ -1,4 +1,4 @@
-"""Trains the keypoint features: rebuild a frame's tokens from keypoints alone. No labels are used."""
+"""Trains the keypoint features: rebuild a frame's tokens from keypoints and proprioception. No labels are used."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.features import FeaturesConfig, KeypointDecoder, KeypointFeatures
-from rla_gym.training.batches import device_of, exact, held_out, keyed_generators
+from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, proprio_statistics
 
 BACKGROUND_FRAMES = 512
 
@@ -48,8 +48,10 @@ class FeaturesTraining:
         rows = np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in held])
         generator, _ = keyed_generators("features held out")
         self.held_rows = np.sort(generator.choice(rows, size=min(held_out_frames, len(rows)), replace=False))
+        mean, std = proprio_statistics(store)
+        self.proprio = ((torch.from_numpy(store.proprio) - mean) / std).float()
         self.model = KeypointFeatures(config, torch.Generator().manual_seed(seed))
-        self.decoder = KeypointDecoder(config, torch.Generator().manual_seed(seed + 1))
+        self.decoder = KeypointDecoder(config, self.proprio.shape[1], torch.Generator().manual_seed(seed + 1))
 
     def modules(self) -> dict[str, nn.Module]:
         return {"features": self.model, "decoder": self.decoder}
@@ -59,27 +61,32 @@ class FeaturesTraining:
             "model": asdict(self.config),
             "data": {"dataset": self.store.info["dataset"], "encoder": self.store.info["encoder"]},
             "foreground_weight": self.foreground_weight,
+            "proprio_size": self.decoder.proprio_size,
         }
 
     def batch(self, step: int, rank: int) -> dict[str, Tensor]:
-        """`tokens` (B, L, C) of random training frames."""
+        """`tokens` (B, L, C) and standardised `proprio` (B, P) of random training frames."""
         generator, _ = keyed_generators("features", self.seed, step, rank)
         rows = self.rows[generator.integers(len(self.rows), size=self.batch_size)]
-        return {"tokens": self.store.normalized(rows), "rows": torch.from_numpy(rows)}
+        return {
+            "tokens": self.store.normalized(rows),
+            "proprio": self.proprio[rows],
+            "rows": torch.from_numpy(rows),
+        }
 
     def loss(self, batch: dict[str, Tensor], step: int) -> tuple[Tensor, dict[str, Any]]:
         tokens = batch["tokens"]
-        rebuilt = self.decoder(self.model(tokens)).float()
+        rebuilt = self.decoder(self.model(tokens), batch["proprio"]).float()
         unusual = (tokens - self.background.to(tokens.device)).square().mean(dim=2, keepdim=True)
         weights = 1.0 + self.foreground_weight * unusual
         error = (weights * (rebuilt - tokens).square()).mean()
         return error, {"explained": 1 - (rebuilt - tokens).square().mean().detach() / unusual.mean()}
 
     def evaluate(self, step: int) -> dict[str, float]:
-        """Share of the held-out tokens' squared distance from the background that the keypoints explain."""
+        """Share of the held-out tokens' squared distance from the background that is explained."""
         device = device_of(self.model)
-        tokens = self.store.normalized(self.held_rows)
+        tokens, proprio = self.store.normalized(self.held_rows), self.proprio[self.held_rows]
         with exact(device):
-            rebuilt = self.decoder(self.model(tokens.to(device))).cpu()
+            rebuilt = self.decoder(self.model(tokens.to(device)), proprio.to(device)).cpu()
         left = (rebuilt - tokens).square().mean()
         return {f"{self.prefix}explained": float(1 - left / (tokens - self.background).square().mean())}

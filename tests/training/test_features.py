@@ -24,3 +24,13 @@ def test_batches_are_functions_of_seed_and_step(store: TokenStore) -> None:
     assert one.batch(3, 0)["rows"].equal(two.batch(3, 0)["rows"])
     assert not one.batch(3, 0)["rows"].equal(one.batch(4, 0)["rows"])
     assert not one.batch(3, 0)["rows"].equal(one.batch(3, 1)["rows"])
+
+
+def test_the_decoder_is_given_proprioception(store: TokenStore) -> None:
+    """What proprioception tells needs no keypoint, so the rebuilt tokens depend on it."""
+    trained = FeaturesTraining(store, FeaturesConfig(store.tokens.shape[2], store.grid), 8, seed=1)
+    batch = trained.batch(0, 0)
+    assert batch["proprio"].shape == (8, store.proprio.shape[1]) and trained.decoder.proprio_size > 0
+    before, _ = trained.loss(batch, 0)
+    after, _ = trained.loss({**batch, "proprio": -batch["proprio"]}, 0)
+    assert before.item() != after.item()
