@@ -69,9 +69,9 @@ class Setting:
         """Blocks of RLA-WM's flow, both stages, which a deep baseline gets in one."""
         return self.configs.flow.conditioning_blocks + self.configs.flow.flow_blocks
 
-    def matched(self, build: Callable[[int], Any], network: Callable[[Any], Any]) -> Any:
-        """The configuration `build(width)` whose `network` has as many parameters as RLA-WM."""
-        return build(matched_width(lambda width: network(build(width)), rla_wm_count(self.configs)))
+    def matched(self, build: Callable[[int], Any], network: Callable[[Any], Any], multiple: int = 8) -> Any:
+        """The configuration `build(width)` whose `network` has as many parameters as RLA-WM; see `matched_width`."""
+        return build(matched_width(lambda width: network(build(width)), rla_wm_count(self.configs), multiple))
 
 
 @dataclass(frozen=True)
@@ -154,7 +154,7 @@ def lewm_config(setting: Setting) -> LeWMConfig:
         "encoder_blocks": rla.encoder_blocks, "decoder_blocks": rla.decoder_blocks,
         "predictor_blocks": setting.blocks, "heads": flow.heads,
     }  # fmt: skip
-    return setting.matched(lambda width: LeWMConfig(width=width, **fixed), LeWMNetwork)
+    return setting.matched(lambda width: LeWMConfig(width=width, **fixed), LeWMNetwork, flow.heads)
 
 
 def video_config(setting: Setting) -> VideoConfig:

@@ -126,5 +126,5 @@ def test_tiny_runs_from_tokens_to_frame():
 
 
 def test_unknown_preset_is_refused():
-    with pytest.raises(ValueError, match="unknown preset 'huge', expected one of base, paper, tiny"):
+    with pytest.raises(ValueError, match="unknown preset 'huge', expected one of base, nano, paper, tiny"):
         build_configs("huge", 64, (8, 8), 2)

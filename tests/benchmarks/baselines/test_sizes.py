@@ -29,11 +29,16 @@ from rla_gym.models.presets import build_configs
 from rla_gym.models.world_model import FlowWorldModel
 
 
+def setting_of(preset: str) -> Setting:
+    """64 channels on an 8 x 8 grid, as for push-cube."""
+    store = SimpleNamespace(info={"spec": {"frame_size": (112, 112)}})
+    return Setting(SimpleNamespace(store=store), build_configs(preset, 64, (8, 8), 2, 4, 4), Path("unused"))
+
+
 @pytest.fixture(scope="module")
 def setting() -> Setting:
-    """The tiny preset at 64 channels on an 8 x 8 grid, as for push-cube."""
-    store = SimpleNamespace(info={"spec": {"frame_size": (112, 112)}})
-    return Setting(SimpleNamespace(store=store), build_configs("tiny", 64, (8, 8), 2, 4, 4), Path("unused"))
+    """The tiny preset."""
+    return setting_of("tiny")
 
 
 def test_rla_wm_is_its_autoencoder_and_its_flow(setting: Setting) -> None:
@@ -41,8 +46,10 @@ def test_rla_wm_is_its_autoencoder_and_its_flow(setting: Setting) -> None:
     assert rla_wm_count(setting.configs) == parameter_count(LatentFlow("rla-wm", autoencoder, flow)) == 3_349_480
 
 
+@pytest.mark.parametrize("preset", ["nano", "tiny"])
 @pytest.mark.parametrize("name", ["fm-wm", "dino-wm", "dino-wm-frames", "lewm", "video-diffusion"])
-def test_parameters_are_within_ten_percent(setting: Setting, name: str) -> None:
+def test_parameters_are_within_ten_percent(preset: str, name: str) -> None:
+    setting = setting_of(preset)
     makers = {
         "fm-wm": lambda: FlowWorldModel(flow_config("fm-wm", setting)),
         "dino-wm": lambda: DinoWMNetwork(dino_wm_config(setting)),
