@@ -208,14 +208,15 @@ def _encoder(setting: Setting) -> Encoder:
     return setting.encoder
 
 
-AUTOENCODER = Stage("autoencoder", 0.5, autoencoder_training, {"lr": 1.2e-3})
-# Learning rates: RLA-WM's are those of the built-in checkpoint.
+# Learning rates: that of RLA-WM's flow is the built-in checkpoint's. With Muon an autoencoder explains in two minutes of a
+# core 64 % of the residuals, with AdamW at 1.2e-3, which made the built-in one, 45 %.
 MUON = {"optimizer": "muon", "lr": 2.5e-3}
+AUTOENCODER = Stage("autoencoder", 0.4, autoencoder_training, MUON)
 
 STAGES: dict[str, tuple[Stage, ...]] = {
     "persistence": (),
-    "rla-wm": (AUTOENCODER, Stage("flow", 0.5, flow_training("rla-wm"), MUON)),
-    "z-regression": (AUTOENCODER, Stage("flow", 0.5, flow_training("z-regression"), MUON)),
+    "rla-wm": (AUTOENCODER, Stage("flow", 0.6, flow_training("rla-wm"), MUON)),
+    "z-regression": (AUTOENCODER, Stage("flow", 0.6, flow_training("z-regression"), MUON)),
     "fm-wm": (Stage("flow", 1.0, flow_training("fm-wm"), MUON),),
     "dino-wm": (Stage("network", 1.0, dino_wm_training, MUON),),
     "dino-wm-frames": (Stage("network", 1.0, frames_training("ours"), MUON),),

@@ -125,7 +125,11 @@ class DecoderStage(AutoencoderStage):
 
 @dataclass(frozen=True, kw_only=True)
 class FeaturesStage(Optimization):
-    """The map from tokens to keypoints that agents see."""
+    """The map from tokens to keypoints that agents see.
+
+    Keypoints can get stuck where a thing is left without one. The held-out `explained` shows it, without labels: on
+    push-cube it was .55 where all objects had keypoints and .30 to .46 where not. Try other seeds, keep the best.
+    """
 
     steps: int = 6000
     batch_size: int = 128
@@ -134,10 +138,6 @@ class FeaturesStage(Optimization):
     held_out: int = 512
     keypoints: int = 4
     """Keypoints, about two for each object; the features are twice as many numbers."""
-    width: int = 32
-    """Hidden width of the map."""
-    context_blocks: int = 2
-    """Blocks of the map in which a patch sees its neighbours."""
     foreground_weight: float = 2.0
     """Weight of patches in proportion to how unusual they are."""
 
@@ -146,8 +146,7 @@ class FeaturesStage(Optimization):
         from rla_gym.models.features import FeaturesConfig
         from rla_gym.training.features import FeaturesTraining
 
-        sizes_of = {"width": self.width, "context_blocks": self.context_blocks}
-        config = FeaturesConfig(configs.autoencoder.channels, store.grid, self.keypoints, **sizes_of)
+        config = FeaturesConfig(configs.autoencoder.channels, store.grid, self.keypoints)
         return FeaturesTraining(store, config, self.batch_size, self.seed, self.foreground_weight, self.held_out)
 
 

@@ -31,7 +31,6 @@ class FeaturesConfig:
         grid: ``(rows, columns)`` of patches.
         keypoints: number of keypoints ``M``; the features are ``2 * M`` numbers. About two for each object.
         width: hidden width of the attention maps' network.
-        context_blocks: blocks in which a patch sees its eight neighbours; 0: each patch is judged by itself.
         decoder_width: hidden width of the decoder, used in training only.
     """
 
@@ -40,7 +39,6 @@ class FeaturesConfig:
     keypoints: int = 4
     width: int = 64
     decoder_width: int = 128
-    context_blocks: int = 0
 
     @property
     def size(self) -> int:
@@ -61,18 +59,10 @@ def patch_positions(grid: tuple[int, int]) -> Tensor:
     return torch.stack([x.repeat(rows), y.repeat_interleave(columns)], dim=1)
 
 
-def neighbours(grid: tuple[int, int]) -> Tensor:
-    """Of each patch, itself and the eight around it, row by row: ``(L, 9)`` int64, ``L`` for what is off the grid."""
-    rows, columns = grid
-    places = nn.functional.pad(torch.arange(rows * columns).view(rows, columns), (1, 1, 1, 1), value=rows * columns)
-    return places.unfold(0, 3, 1).unfold(1, 3, 1).reshape(-1, 9)
-
-
 class KeypointFeatures(nn.Module):
     """Tokens to keypoint positions."""
 
     positions: Tensor
-    neighbours: Tensor
 
     def __init__(self, config: FeaturesConfig, generator: torch.Generator | None = None):
         super().__init__()
@@ -80,10 +70,8 @@ class KeypointFeatures(nn.Module):
         self.position = nn.Parameter(torch.zeros(config.patches, config.width))
         self.input = nn.Linear(config.channels, config.width)
         self.hidden = nn.Linear(config.width, config.width)
-        self.context = nn.ModuleList(nn.Linear(9 * config.width, config.width) for _ in range(config.context_blocks))
         self.maps = nn.Linear(config.width, config.keypoints)
         self.register_buffer("positions", patch_positions(config.grid), persistent=False)
-        self.register_buffer("neighbours", neighbours(config.grid), persistent=False)
         _initialise(self, generator)
 
     def forward(self, tokens: Tensor) -> Tensor:
@@ -101,10 +89,6 @@ class KeypointFeatures(nn.Module):
         check_shape("tokens", tokens, ("B", self.config.patches, self.config.channels))
         hidden = nn.functional.gelu(self.input(tokens) + self.position)
         hidden = nn.functional.gelu(self.hidden(hidden))
-        for block in self.context:
-            # A 3 x 3 convolution, as one matrix product: torch's own rounds a row by the batch that it is in.
-            around = nn.functional.pad(hidden, (0, 0, 0, 1))[:, self.neighbours].flatten(2)
-            hidden = hidden + nn.functional.gelu(block(around))
         # Patches last: along another axis, the softmax of a row is rounded by the batch and the number of threads.
         attention = self.maps(hidden).float().transpose(1, 2).contiguous().softmax(dim=2)
         places = nn.functional.linear(attention, self.positions.T)
@@ -160,10 +144,15 @@ class KeypointDecoder(nn.Module):
 
 
 def _initialise(module: nn.Module, generator: torch.Generator | None) -> None:
+    """Small weights: attention starts out even, and a keypoint finds its thing from wherever that is.
+
+    With weights three times as large the maps start out peaked at random patches, and keypoints stay there.
+    """
     for part in module.modules():
         if isinstance(part, nn.Linear):
-            nn.init.xavier_uniform_(part.weight, generator=generator)
-            nn.init.zeros_(part.bias)
+            bound = part.weight[0].numel() ** -0.5
+            nn.init.uniform_(part.weight, -bound, bound, generator=generator)
+            nn.init.uniform_(part.bias, -bound, bound, generator=generator)
     for name, parameter in module.named_parameters():
         if name == "position":
             nn.init.normal_(parameter, std=0.2, generator=generator)
