@@ -81,7 +81,7 @@ class RLAWorldGoalEnv(EpisodeEnv):
     ## Known failure modes
 
     - Those of `RLAWorld-v0`.
-    - Keypoints see everything in the picture: with `"features"` a goal is the robot's place as well as the objects'.
+    - Keypoints may follow the robot: with `"features"` a goal can be the robot's place as well as the objects'.
     - A frame of another reference can have another target, which no action moves.
     - A goal of another reference can be out of reach, as nothing checks that one leads to it.
 

@@ -1,0 +1,104 @@
+"""Train all models of the comparison on one task, each with the same budget, in several seeds.
+
+    python -m benchmarks.compare --tokens runs/tokens --data data/push-cube --out runs/compare/push-cube --minutes 10
+
+What is finished is left alone, so that the same command goes on where it was killed or stopped; `benchmarks.fidelity`
+then measures the folders, which the last line names.
+"""
+
+from __future__ import annotations
+
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+import tyro
+
+from benchmarks.baselines.models import STAGES
+from benchmarks.baselines.train import Args as TrainArgs
+from benchmarks.baselines.train import main as train
+from rla_gym.files import read_json
+
+MODELS = ("rla-wm", "z-regression", "dino-wm", "fm-wm", "lewm", "dino-wm-frames", "video-diffusion")
+OWNER = {"z-regression": "rla-wm"}
+"""Models that take another one's autoencoder, of the same seed; its share of their budget counts as spent."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Args:
+    """What is trained, on what, and for how long."""
+
+    tokens: Path
+    """Token store that `rla-gym encode` wrote."""
+    out: Path
+    """A folder for each model and seed is made in it."""
+    data: Path | None = None
+    """The data set whose frames the tokens are; video diffusion needs it."""
+    encoder: Path | None = None
+    """Encoder's file for video diffusion; None: the token store's own."""
+    models: tuple[str, ...] = MODELS
+    seeds: tuple[int, ...] = (0, 1, 2)
+    minutes: float | None = None
+    """Budget of each model in minutes of one core."""
+    samples: int | None = None
+    """Budget of each model in samples instead."""
+    preset: Literal["nano", "tiny", "base", "paper"] = "nano"
+    """Sizes of RLA-WM's networks, which the others match."""
+    batch_size: int = 32
+    precision: Literal["no", "bf16"] = "bf16"
+    chunk: int = 4
+    starts: int = 128
+    """Held-out starts of the curves."""
+    stop_after: float | None = None
+    """Save and stop after so many minutes by the clock."""
+    threads: int = 1
+
+
+def main(args: Args) -> dict[str, bool]:
+    """Train what is not finished, seed by seed; which folders are finished.
+
+    Raises:
+        KeyError: a model of an unknown name.
+        ValueError: a model without the one whose autoencoder it takes, or another budget than a folder's.
+    """
+    for model in args.models:
+        if model not in STAGES:
+            raise KeyError(f"no model {model!r}; there are {', '.join(STAGES)}")
+        if OWNER.get(model, model) not in args.models:
+            raise ValueError(f"{model} takes the autoencoder of {OWNER[model]}: add it to --models")
+    began, found = time.monotonic(), {}
+    for seed in args.seeds:
+        for model in sorted(args.models, key=lambda name: name in OWNER):
+            folder = args.out / f"{model}-{seed}"
+            found[folder.name] = finished(folder)
+            left = None if args.stop_after is None else args.stop_after - (time.monotonic() - began) / 60
+            if not found[folder.name] and (left is None or left > 0):
+                found[folder.name] = bool(train(options(args, model, seed, left))["finished"])
+    ready = [f"{name.rpartition('-')[0]}={args.out / name}" for name, done in found.items() if done]
+    print(f"{len(ready)} of {len(found)} finished: --models {' '.join(ready)}")
+    return found
+
+
+def finished(folder: Path) -> bool:
+    """Whether a folder holds a model that was trained to its end."""
+    path = folder / "curve.json"
+    return path.is_file() and bool(read_json(path)["finished"])
+
+
+def options(args: Args, model: str, seed: int, left: float | None) -> TrainArgs:
+    """Of one training, of which `left` minutes are left by the clock."""
+    shared: dict[str, Any] = {
+        name: getattr(args, name)
+        for name in (
+            "tokens", "data", "encoder", "minutes", "samples", "preset", "batch_size", "precision", "chunk", "starts",
+            "threads",
+        )
+    }  # fmt: skip
+    owner = None if model not in OWNER else args.out / f"{OWNER[model]}-{seed}" / "autoencoder"
+    place = args.out / f"{model}-{seed}"
+    return TrainArgs(model=model, out=place, seed=seed, autoencoder=owner, stop_after=left, **shared)
+
+
+if __name__ == "__main__":
+    main(tyro.cli(Args))

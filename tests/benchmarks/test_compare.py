@@ -1,0 +1,56 @@
+"""All models by one command: what is finished is left alone, what is not goes on."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+from benchmarks.baselines import budget
+from benchmarks.compare import Args, main, options
+from rla_gym.data import TokenStore
+from rla_gym.files import read_json
+
+
+@pytest.fixture(autouse=True)
+def brief_timing(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(budget, "WARM", 0)
+    monkeypatch.setattr(budget, "MEASURED", 1)
+
+
+@pytest.fixture
+def args(encoded: TokenStore, tmp_path: Path) -> Args:
+    return Args(
+        tokens=encoded.path, out=tmp_path / "compare", models=("z-regression", "dino-wm", "rla-wm"), seeds=(3,),
+        samples=16, batch_size=4, precision="no", starts=2,
+    )  # fmt: skip
+
+
+def test_models_and_seeds_are_trained_and_left_alone_when_finished(
+    args: Args, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(replace(args, stop_after=0.0)) == {"dino-wm-3": False, "rla-wm-3": False, "z-regression-3": False}
+    assert main(args) == {"dino-wm-3": True, "rla-wm-3": True, "z-regression-3": True}
+    assert f"rla-wm={args.out}/rla-wm-3" in capsys.readouterr().out.splitlines()[-1]
+    curves = [args.out / name / "curve.json" for name in ("dino-wm-3", "rla-wm-3", "z-regression-3")]
+    assert [read_json(path)["settings"]["seed"] for path in curves] == [3, 3, 3]
+    assert list(read_json(curves[2])["trainings"]) == ["flow"]
+    assert not (args.out / "z-regression-3" / "autoencoder").exists()
+    before = [path.stat().st_mtime_ns for path in curves]
+    main(args)
+    assert [path.stat().st_mtime_ns for path in curves] == before
+
+
+def test_what_cannot_be_trained_is_refused_at_once(args: Args) -> None:
+    with pytest.raises(ValueError, match="autoencoder of rla-wm"):
+        main(replace(args, models=("z-regression",)))
+    with pytest.raises(KeyError, match="no model 'dreamer'"):
+        main(replace(args, models=("dreamer",)))
+    assert not args.out.exists()
+
+
+def test_every_option_arrives(args: Args) -> None:
+    made = options(replace(args, minutes=2.0, samples=None), "z-regression", 5, 1.5)
+    assert (made.model, made.seed, made.minutes, made.stop_after) == ("z-regression", 5, 2.0, 1.5)
+    assert made.autoencoder == args.out / "rla-wm-5" / "autoencoder" and made.out == args.out / "z-regression-5"
