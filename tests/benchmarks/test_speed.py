@@ -146,7 +146,7 @@ def test_a_smoke_run_times_everything_at_every_batch(measured: dict[str, Any]) -
     assert [(held["batch"], held["precision"]) for held in measured["races"]] == [
         (batch, precision) for batch in (1, 2) for precision in precisions
     ]
-    models = {"rla-wm", "rla-wm, 3 steps", "dino-wm", "dino-wm-frames"}
+    models = {"rla-wm", "rla-wm, 3 steps", "dino-wm", "dino-wm-frames", "lewm"}
     for held in measured["races"]:
         size = measured["peaks"][held["precision"]]["size"]
         expected = {f"matmul {size}", "dream", "dream, pictures", "environment", *models}

@@ -35,7 +35,7 @@ def test_the_option_of_the_environment_pays_what_the_wrapper_would(
         success_bonus=0.37,
         disagreement_penalty=penalty,
         terminate_on_success=terminate,
-        success_threshold=0.075,
+        success_threshold=0.04,
         metric="features",
         temperature=1.0,
         precision="float32",

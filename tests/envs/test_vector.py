@@ -30,7 +30,7 @@ MODES = ("NextStep", "SameStep", "Disabled")
 OPTIONS: dict[str, Any] = {
     "temperature": 1.0,
     "metric": "features",
-    "success_threshold": 0.075,
+    "success_threshold": 0.04,
     "end_with_reference": True,
 }
 
