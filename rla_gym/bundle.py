@@ -52,7 +52,7 @@ class BundleConfig:
         reward: defaults of the reward.
         thresholds: goal distance under which an episode counts as solved, by metric and patches, such as
             {"l2/moving": 0.31}.
-        steps: default Euler steps of a prediction.
+        steps: default evaluations of the flow for a prediction, see `rla_gym.dream.Dream`.
         temperature: default factor of the initial noise; 0 gives the central sample.
         control_hz: control steps a second.
         object_names: names of the entries of the references' `objects`.

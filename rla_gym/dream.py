@@ -45,7 +45,8 @@ class Dream:
     Args:
         bundle: a loaded checkpoint.
         batch: B, number of independent episodes.
-        steps: Euler steps of a prediction; None: the checkpoint's default.
+        steps: evaluations of the flow for a prediction, Euler steps or, where even, by the midpoint rule; None: the
+            checkpoint's default.
         temperature: factor of the initial noise, 0 for the central sample; None: the checkpoint's default.
         dtype: None or "float32", or "bf16" for autocast to bfloat16.
         device: where the networks run.
@@ -77,6 +78,7 @@ class Dream:
             raise ValueError(f"temperature={self.temperature}: expected a number of at least 0")
         if dtype not in (None, *PRECISIONS):
             raise ValueError(f"dtype={dtype!r}: expected None or one of {', '.join(PRECISIONS)}")
+        self.midpoint = self.steps % 2 == 0
         self.batch, self.device, self.bf16 = batch, torch.device(device), dtype == "bf16"
         self.batch_invariant = batch_invariant and self.device.type == "cpu" and not self.bf16
         self.bundle = bundle.to(self.device)
@@ -219,7 +221,7 @@ class Dream:
         flow = self.bundle.flow
         has_proprio = proprio.shape[1] > 0
         conditioning = flow.condition(tokens, actions, proprio=proprio if has_proprio else None)
-        latent = flow.from_flow(flow.sample(conditioning, noise, self.steps))
+        latent = flow.from_flow(flow.sample(conditioning, noise, self.steps, self.midpoint))
         after = self.bundle.autoencoder.decode(latent, tokens)
         disagreement = None
         if self._disagreement is not None:

@@ -27,15 +27,23 @@ class LatentFlow(WorldModel):
     Args:
         name: in results.
         autoencoder, flow: trained.
-        steps: Euler steps.
+        steps: evaluations of the flow.
         temperature: factor of the noise; 0 is the central sample, which no key changes.
+        midpoint: integrate by the midpoint rule; None: where `steps` is even, as `rla_gym.dream.Dream` does.
     """
 
     def __init__(
-        self, name: str, autoencoder: RLAAutoencoder, flow: FlowWorldModel, steps: int = 1, temperature: float = 0.0
+        self,
+        name: str,
+        autoencoder: RLAAutoencoder,
+        flow: FlowWorldModel,
+        steps: int = 1,
+        temperature: float = 0.0,
+        midpoint: bool | None = None,
     ) -> None:
         self.name, self.autoencoder, self.flow = name, autoencoder, flow
         self.steps, self.temperature, self.stochastic = steps, temperature, temperature > 0
+        self.midpoint = steps % 2 == 0 if midpoint is None else midpoint
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, steps: int | None = None, temperature: float | None = None) -> LatentFlow:
@@ -44,9 +52,9 @@ class LatentFlow(WorldModel):
         temperature = bundle.config.temperature if temperature is None else temperature
         return cls("rla-wm", bundle.autoencoder, bundle.flow, steps, temperature)
 
-    def sampling(self, steps: int, temperature: float) -> LatentFlow:
+    def sampling(self, steps: int, temperature: float, midpoint: bool | None = None) -> LatentFlow:
         """The same networks with another sampler."""
-        return LatentFlow(self.name, self.autoencoder, self.flow, steps, temperature)
+        return LatentFlow(self.name, self.autoencoder, self.flow, steps, temperature, midpoint)
 
     def step(self, state: State, chunks: Tensor, keys: np.ndarray) -> State:
         """Noise to a latent, the latent to tokens."""
@@ -56,7 +64,7 @@ class LatentFlow(WorldModel):
             noise = torch.from_numpy(np.float32(self.temperature) * keyed_normal(keys, noise.shape[1:]))
         felt = state.tokens.new_zeros(batch, 0) if state.proprio is None else state.proprio
         tokens, felt = dream_chunk(
-            self.flow, self.autoencoder, state.tokens, chunks, felt, noise.to(state.tokens), self.steps
+            self.flow, self.autoencoder, state.tokens, chunks, felt, noise.to(state.tokens), self.steps, self.midpoint
         )
         return state.moved(tokens, None if state.proprio is None else felt)
 

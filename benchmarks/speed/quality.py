@@ -29,6 +29,8 @@ class QualityConfig:
 
     steps: tuple[int, ...] = (1, 2, 4, 10, 30)
     """Euler steps; the last is what the others are compared with."""
+    midpoint: tuple[int, ...] = (2, 4)
+    """Evaluations by the midpoint rule."""
     temperatures: tuple[float, ...] = (0.0, 1.0)
     """Factors of the initial noise."""
     starts: int = 256
@@ -107,9 +109,11 @@ class Judge:
         self.moving = {n: moving_patches(tokens[:, n] - tokens[:, 0]) for n in (1, config.chunks)}
         self.still = {n: errors(tokens[:, :1], tokens[:, n], moving) for n, moving in self.moving.items()}
 
-    def measured(self, steps: int, temperature: float, precision: str = "float32") -> dict[int, dict[str, np.ndarray]]:
+    def measured(
+        self, steps: int, temperature: float, precision: str = "float32", midpoint: bool | None = None
+    ) -> dict[int, dict[str, np.ndarray]]:
         """`errors` after 1 and after all chunks."""
-        model, found = self.model.sampling(steps, temperature), dict[int, list[Tensor]]()
+        model, found = self.model.sampling(steps, temperature, midpoint), dict[int, list[Tensor]]()
         for first in range(0, len(self.truth.rows), BLOCK):
             here = slice(first, first + BLOCK)
             rows = self.truth.rows[here]
@@ -130,22 +134,26 @@ def quality(bundle: Bundle, store: TokenStore, config: QualityConfig) -> dict[st
 
     Returns:
         JSON-able. `part` of the episodes, `starts`, `still`: by chunks, errors of "nothing moves". `rows`: the means
-        of the measures of `errors`; `to_last`, their ratios to those of the last number of steps as [ratio, low, high],
+        of the measures of `errors`; `to_last`, their ratios to those of most Euler steps as [ratio, low, high],
         the 95 % interval by a bootstrap over starts; and the `raw` values of all starts. `bf16`: by chunks, the same
         ratios of the checkpoint's sampler in bfloat16 to it in float32.
     """
     judge, rows = Judge(bundle, store, config), []
     for temperature in config.temperatures:
-        measured = {steps: judge.measured(steps, temperature) for steps in config.steps}
-        for steps, moments in measured.items():
+        rules = [(steps, "euler") for steps in config.steps] + [(steps, "midpoint") for steps in config.midpoint]
+        measured = {
+            (steps, rule): judge.measured(steps, temperature, midpoint=rule == "midpoint") for steps, rule in rules
+        }
+        for (steps, rule), moments in measured.items():
             for number, own in moments.items():
                 rows.append(
                     {
                         "temperature": temperature,
                         "chunks": number,
                         "steps": steps,
+                        "rule": rule,
                         **_means(own),
-                        "to_last": _ratios(own, measured[config.steps[-1]][number]),
+                        "to_last": _ratios(own, measured[config.steps[-1], "euler"][number]),
                         "raw": {name: np.round(values, 5).tolist() for name, values in own.items()},
                     }
                 )

@@ -70,7 +70,7 @@ class Args:
 
 def smallest(args: Args) -> Args:
     """What `--smoke` measures."""
-    few = replace(args.quality, steps=(1, 2), starts=6, chunks=2, samples=2)
+    few = replace(args.quality, steps=(1, 2), midpoint=(2,), starts=6, chunks=2, samples=2)
     return replace(
         args, evaluations=Evaluations(3, 1), batches=(1, 2), focus=2, real_most=1, rounds=2, seconds=0.0,
         matmuls=(64, 128), patches=(4, 9), patch_batch=2, compiled=False, quality=few,

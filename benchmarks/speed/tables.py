@@ -57,13 +57,19 @@ def headlines(found: dict[str, Any]) -> dict[str, Any]:
 
 
 def few_steps(rows: list[dict[str, Any]], allowed: float = 1.02) -> list[dict[str, Any]]:
-    """By temperature and chunks the fewest steps whose energy score is at most `allowed` times that of the most."""
+    """By temperature and chunks the fewest evaluations whose energy score is at most `allowed` times that of most."""
     found = []
     for temperature, chunks in dict.fromkeys((row["temperature"], row["chunks"]) for row in rows):
         same = [row for row in rows if (row["temperature"], row["chunks"]) == (temperature, chunks)]
-        fit = next(row for row in same if row["to_last"]["energy"][0] <= allowed)  # the most steps always fit
+        fit = min((row for row in same if row["to_last"]["energy"][0] <= allowed), key=lambda row: row["steps"])
         found.append(
-            {"temperature": temperature, "chunks": chunks, "steps": fit["steps"], "to_last": fit["to_last"]["energy"]}
+            {
+                "temperature": temperature,
+                "chunks": chunks,
+                "steps": fit["steps"],
+                "rule": rule_of(fit),
+                "to_last": fit["to_last"]["energy"],
+            }
         )
     return found
 
@@ -147,28 +153,36 @@ def euler(found: dict[str, Any]) -> str:
     """Energy scores and rates by Euler steps."""
     quality, focus = found["quality"], found["settings"]["focus"]
     precision, timed = next(iter(quality["timed"].items()))
-    rows = {(row["temperature"], row["chunks"], row["steps"]): row for row in quality["rows"]}
-    temperatures, numbers, steps = (list(dict.fromkeys(key[i] for key in rows)) for i in range(3))
+    rows = {(row["temperature"], row["chunks"], (row["steps"], rule_of(row))): row for row in quality["rows"]}
+    temperatures, numbers, samplers = (list(dict.fromkeys(key[i] for key in rows)) for i in range(3))
+    most = max(steps for steps, rule in samplers if rule == "euler")
     heads = [f"T = {t:g}, {_count(n, 'chunk')}" for t in temperatures for n in numbers]
     lines = [
-        f"| Euler steps | {' | '.join(heads)} | chunks/s at {focus}, {precision} |",
+        f"| evaluations | {' | '.join(heads)} | chunks/s at {focus}, {precision} |",
         "|" + "---|" * (len(heads) + 2),
     ]
-    for step in steps:
+    for step, rule in samplers:
         cells = []
         for temperature in temperatures:
             for number in numbers:
-                row = rows[temperature, number, step]
+                row = rows[temperature, number, (step, rule)]
                 ratio, low, high = row["to_last"]["energy"]
                 share = row["energy"] / quality["still"][str(number)]["energy"]
                 cells.append(f"{share:.3f} ({ratio:.3f} [{low:.3f}, {high:.3f}])")
-        lines.append(f"| {step} | {' | '.join(cells)} | {timed[str(step)]['per_second']:.0f} |")
+        rate = f"{timed[str(step)]['per_second']:.0f}" if str(step) in timed else "–"
+        name = f"{step}, Euler steps" if rule == "euler" else f"{step}, midpoint rule"
+        lines.append(f"| {name} | {' | '.join(cells)} | {rate} |")
     note = (
         "Energy score of dreamed tokens over that of standing still (without noise, T = 0, the ratio of distances to "
         f"the truth), on {quality['starts']} starts of {quality['part']} episodes; in brackets over that of "
-        f"{_count(steps[-1], 'step')}, 95 % intervals by bootstrap over starts."
+        f"{_count(most, 'Euler step')}, 95 % intervals by bootstrap over starts."
     )
     return "\n".join([*lines, "", note])
+
+
+def rule_of(row: dict[str, Any]) -> str:
+    """"euler" or "midpoint"."""
+    return str(row.get("rule", "euler"))
 
 
 def _rate(race: dict[str, Any], name: str) -> str:

@@ -25,7 +25,7 @@ class Evaluate:
     probe_steps: int = 4000
     """Optimiser steps of the probe."""
     steps: int | None = None
-    """Euler steps of a prediction; None: the checkpoint's."""
+    """Evaluations of the flow for a prediction; None: the checkpoint's."""
     temperature: float | None = None
     """Factor of the noise; None: the checkpoint's."""
     seed: int = 0

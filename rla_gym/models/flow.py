@@ -82,3 +82,25 @@ def euler_sample(
         t = torch.full((1,), 1.0 - i / steps, device=noise.device)
         x = x - velocity(x, t) / steps
     return x
+
+
+def midpoint_sample(
+    velocity: Callable[[torch.Tensor, torch.Tensor], torch.Tensor], noise: torch.Tensor, evaluations: int
+) -> torch.Tensor:
+    """Integrate as `euler_sample` does, by the midpoint rule: half an Euler step tells the velocity of a whole one.
+
+    Of second order, so that the same number of evaluations leaves less error: on push-cube 4 are as good as 30 Euler
+    steps where noise is drawn (`benchmarks/speed`).
+
+    Args:
+        velocity, noise: as of `euler_sample`.
+        evaluations: of the velocity, two a step: an even number, at least 2.
+    """
+    if evaluations < 2 or evaluations % 2:
+        raise ValueError(f"evaluations is {evaluations}, expected an even number of at least 2")
+    x, size = noise, 2 / evaluations
+    for i in range(evaluations // 2):
+        t = torch.full((1,), 1.0 - i * size, device=noise.device)
+        middle = x - velocity(x, t) * (size / 2)
+        x = x - velocity(middle, t - size / 2) * size
+    return x

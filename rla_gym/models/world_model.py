@@ -16,7 +16,7 @@ from torch import nn
 
 from rla_gym.models.action_encoder import ActionEncoders
 from rla_gym.models.conditioning import Conditioning
-from rla_gym.models.flow import SIGMA_MIN, euler_sample
+from rla_gym.models.flow import SIGMA_MIN, euler_sample, midpoint_sample
 from rla_gym.models.latent_space import LatentSpace
 from rla_gym.models.shapes import check_position_count, check_shape
 from rla_gym.models.transformer import (
@@ -231,9 +231,15 @@ class FlowWorldModel(LatentSpace):
             return output
         return (x - output) / t.clamp(min=SMALLEST_TIME)[:, None, None]
 
-    def sample(self, conditioning: Conditioning, noise: torch.Tensor, steps: int) -> torch.Tensor:
-        """Flow-space latents (R, N, D) from `noise` (R, N, D) in `steps` Euler steps; `from_flow` gives z."""
-        return euler_sample(lambda x, t: self.velocity(x, t, conditioning), noise, steps)
+    def sample(
+        self, conditioning: Conditioning, noise: torch.Tensor, steps: int, midpoint: bool = False
+    ) -> torch.Tensor:
+        """Flow-space latents (R, N, D) from `noise` (R, N, D); `from_flow` gives z.
+
+        By `steps` Euler steps, or, with `midpoint`, by as many evaluations of the velocity in the midpoint rule.
+        """
+        integrate = midpoint_sample if midpoint else euler_sample
+        return integrate(lambda x, t: self.velocity(x, t, conditioning), noise, steps)
 
     def proprio_delta(self, conditioning: Conditioning) -> torch.Tensor:
         """Predicted change of standardised proprioception (B, P) over the chunk.

@@ -104,11 +104,12 @@ def dream_chunk(
     proprio: Tensor,
     noise: Tensor,
     steps: int,
+    midpoint: bool = False,
 ) -> tuple[Tensor, Tensor]:
     """Tokens (B, L, C) and proprioception (B, P) after one chunk (B, K, A), from `noise` (B, N, D)."""
     given = proprio if model.config.proprio_size else None
     conditioning = model.condition(tokens, chunk, None, given)
-    z = model.from_flow(model.sample(conditioning, noise, steps))
+    z = model.from_flow(model.sample(conditioning, noise, steps, midpoint))
     if given is not None:
         proprio = proprio + model.proprio_delta(conditioning)
     return autoencoder.decode(z, tokens), proprio

@@ -170,12 +170,13 @@ def test_a_smoke_run_times_everything_at_every_batch(measured: dict[str, Any]) -
 def test_a_smoke_run_judges_few_euler_steps(measured: dict[str, Any], encoded: TokenStore) -> None:
     found = measured["quality"]
     assert found["starts"] == 6 and found["part"] in ("test", "validation", "train")
-    assert [(row["temperature"], row["steps"], row["chunks"]) for row in found["rows"]] == [
-        (temperature, steps, chunks) for temperature in (0.0, 1.0) for steps in (1, 2) for chunks in (1, 2)
+    samplers = (("euler", 1), ("euler", 2), ("midpoint", 2))
+    assert [(row["temperature"], row["rule"], row["steps"], row["chunks"]) for row in found["rows"]] == [
+        (temperature, *sampler, chunks) for temperature in (0.0, 1.0) for sampler in samplers for chunks in (1, 2)
     ]
     for row in found["rows"]:
         assert row["error"] == pytest.approx(np.mean(row["raw"]["error"]), rel=1e-3) and len(row["raw"]["error"]) == 6
-        if row["steps"] == 2:
+        if (row["rule"], row["steps"]) == ("euler", 2):
             assert row["to_last"]["error"] == pytest.approx([1.0, 1.0, 1.0])
     assert found["bf16"]["2"]["error"][0] == pytest.approx(1.0, abs=0.05)
     assert found["timed"]["float32"].keys() == {"1", "2"}
@@ -191,8 +192,9 @@ def test_the_table_shows_what_was_measured(measured: dict[str, Any]) -> None:
         "rla-wm, 3 steps",
     ):
         assert text.count(f"| {row} |") == 2, row  # in each precision
-    assert "video diffusion |" not in text and "| Euler steps | T = 0, 1 chunk |" in text
+    assert "video diffusion |" not in text and "| evaluations | T = 0, 1 chunk |" in text
     assert "Megabytes that one step of batch 2 needs" in text
+    assert "| 2, Euler steps |" in text and "| 2, midpoint rule |" in text
     assert "Euler steps |" not in speed({**measured, "quality": None})
 
 

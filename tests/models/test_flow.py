@@ -3,7 +3,14 @@ from __future__ import annotations
 import pytest
 import torch
 
-from rla_gym.models.flow import euler_sample, flow_loss, interpolate, sample_times, target_velocity
+from rla_gym.models.flow import (
+    euler_sample,
+    flow_loss,
+    interpolate,
+    midpoint_sample,
+    sample_times,
+    target_velocity,
+)
 
 
 def generator(seed: int = 0) -> torch.Generator:
@@ -41,6 +48,28 @@ def test_euler_times_fall_uniformly_from_one():
     assert seen == [1.0, 0.75, 0.5, 0.25]
     with pytest.raises(ValueError, match="steps is 0"):
         euler_sample(velocity, torch.zeros(1, 1, 1), 0)
+
+
+@pytest.mark.parametrize("evaluations", [2, 4, 30])
+def test_the_midpoint_rule_follows_the_true_velocity_to_the_data(evaluations):
+    z, noise = latents()
+    x = midpoint_sample(lambda x, t: target_velocity(z, noise, 0.0), noise, evaluations)
+    torch.testing.assert_close(x, z)
+
+
+def test_the_midpoint_rule_is_of_second_order():
+    """dx/dt = x, e^(t - 1) from x(1) = 1: twice the evaluations leave a quarter of the error, with Euler a half."""
+
+    def error(sample, evaluations: int) -> float:
+        found = sample(lambda x, t: x, torch.ones(1, 1, 1, dtype=torch.float64), evaluations)
+        return abs(found.item() - float(torch.tensor(-1.0, dtype=torch.float64).exp()))
+
+    assert error(midpoint_sample, 16) / error(midpoint_sample, 32) == pytest.approx(4, rel=0.1)
+    assert error(euler_sample, 16) / error(euler_sample, 32) == pytest.approx(2, rel=0.1)
+    assert error(midpoint_sample, 8) < error(euler_sample, 16)
+    for wrong in (0, 1, 3):
+        with pytest.raises(ValueError, match=f"evaluations is {wrong}, expected an even number"):
+            midpoint_sample(lambda x, t: x, torch.ones(1, 1, 1), wrong)
 
 
 def test_times_are_logit_normal():
