@@ -24,6 +24,9 @@ MODELS = ("rla-wm", "z-regression", "dino-wm", "fm-wm", "lewm", "dino-wm-frames"
 OWNER = {"z-regression": "rla-wm"}
 """Models that take another one's autoencoder, of the same seed; its share of their budget counts as spent."""
 
+SAME = ("tokens", "minutes", "samples", "preset", "batch_size", "precision", "chunk")
+"""Settings that all models of a comparison share."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Args:
@@ -60,30 +63,50 @@ def main(args: Args) -> dict[str, bool]:
 
     Raises:
         KeyError: a model of an unknown name.
-        ValueError: a model without the one whose autoencoder it takes, or another budget than a folder's.
+        ValueError: a model without the one whose autoencoder it takes, no budget or two, video diffusion without
+            frames, or folders of models that were trained otherwise.
     """
+    if (args.minutes is None) == (args.samples is None):
+        raise ValueError(f"minutes={args.minutes} and samples={args.samples}: give one of the two as the budget")
+    if "video-diffusion" in args.models and args.data is None:
+        raise ValueError("video-diffusion needs the recorded frames: give --data, or --models without it")
     for model in args.models:
         if model not in STAGES:
             raise KeyError(f"no model {model!r}; there are {', '.join(STAGES)}")
         if OWNER.get(model, model) not in args.models:
             raise ValueError(f"{model} takes the autoencoder of {OWNER[model]}: add it to --models")
-    began, found = time.monotonic(), {}
+    began, stopped, found = time.monotonic(), False, dict[str, bool]()
     for seed in args.seeds:
         for model in sorted(args.models, key=lambda name: name in OWNER):
             folder = args.out / f"{model}-{seed}"
-            found[folder.name] = finished(folder)
             left = None if args.stop_after is None else args.stop_after - (time.monotonic() - began) / 60
-            if not found[folder.name] and (left is None or left > 0):
-                found[folder.name] = bool(train(options(args, model, seed, left))["finished"])
-    ready = [f"{name.rpartition('-')[0]}={args.out / name}" for name, done in found.items() if done]
-    print(f"{len(ready)} of {len(found)} finished: --models {' '.join(ready)}")
+            asked = options(args, model, seed, left)
+            found[folder.name] = finished(folder, asked)
+            # A half-trained autoencoder is no start for others, and who was stopped is not to begin something else.
+            ready = found.get(f"{OWNER[model]}-{seed}", True) if model in OWNER else True
+            if not found[folder.name] and ready and not stopped and (left is None or left > 0):
+                found[folder.name] = bool(train(asked)["finished"])
+                stopped = not found[folder.name]
+    done = [f"{name.rpartition('-')[0]}={args.out / name}" for name, each in found.items() if each]
+    print(f"{len(done)} of {len(found)} finished: --models {' '.join(done)}")
     return found
 
 
-def finished(folder: Path) -> bool:
-    """Whether a folder holds a model that was trained to its end."""
+def finished(folder: Path, asked: TrainArgs) -> bool:
+    """Whether a folder holds a model that was trained to its end; a ValueError if it was trained otherwise."""
     path = folder / "curve.json"
-    return path.is_file() and bool(read_json(path)["finished"])
+    if not path.is_file():
+        return False
+    made = read_json(path)
+    for name in SAME:
+        value = getattr(asked, name)
+        value = str(value) if isinstance(value, Path) else value
+        if made["settings"][name] != value:
+            raise ValueError(
+                f"the model in {folder} was trained with {name}={made['settings'][name]}, this asks for {value}: give "
+                "the same, or another --out"
+            )
+    return bool(made["finished"])
 
 
 def options(args: Args, model: str, seed: int, left: float | None) -> TrainArgs:

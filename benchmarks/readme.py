@@ -114,8 +114,8 @@ def demo(found: dict[str, Any]) -> str:
         "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`). They count "
         f"episodes; with the {len(changes)} seeds as the units the real difference is {_over_seeds(changes)} "
         "points (Student's t). Settings were chosen on other seeds, 10 to 13 (`benchmarks/results/demo-settings.json`, "
-        "every setting that was tried), in an earlier world model and with other features. Before: with 16 keypoints, "
-        f"which agents find harder to read, {_earlier('demo-push-cube-16-keypoints.json')}; before that, in a world "
+        "every setting that was tried), in an earlier world model and with other features. Before: with the 16 "
+        f"keypoints of the map before, {_earlier('demo-push-cube-16-keypoints.json')}; before that, in a world "
         "model of fewer episodes and less than half the training, "
         f"{_earlier('demo-push-cube-earlier-model.json')}; and without the penalty on disagreement, before that was "
         f"tried, {_earlier('demo-push-cube-no-penalty.json')}.",

@@ -14,9 +14,8 @@ def keep_freed_memory() -> bool:
     """Tell glibc not to give freed blocks below 2 GiB back to the system; whether it could be told.
 
     Each step of training or dreaming frees and takes the same large arrays. By default glibc maps and unmaps them every
-    time, and the kernel clears each page: a tenth of a training step here, a sixth of a dream step on one core. The
-    process stays at its peak size instead. It is for processes of our own, which the commands are; a library that is
-    imported has no business with it.
+    time, and the kernel clears each page. The process stays at its peak size instead. It is for processes of our own,
+    which the commands are; a library that is imported has no business with it.
     """
     if not sys.platform.startswith("linux"):
         return False

@@ -37,7 +37,7 @@ def card_markdown(bundle: Bundle) -> str:
         "|---|---|",
         f"| chunk | {config.chunk} control steps of {config.action_size} numbers, {config.control_hz:g} Hz |",
         f"| episode | {config.max_episode_steps} chunks |",
-        f"| prediction | {config.steps} Euler steps, temperature {config.temperature:g} |",
+        f"| prediction | flow evaluated {config.steps} times, temperature {config.temperature:g} |",
         f"| reward | {config.reward.mode}, {config.reward.metric} over {config.reward.patches} patches |",
         f"| reference episodes | {counts} |",
         "",

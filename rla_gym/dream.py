@@ -14,6 +14,7 @@ import torch
 from torch import Tensor
 
 from rla_gym.bundle import Bundle
+from rla_gym.models.flow import takes_midpoint
 from rla_gym.noise import keyed_normal, make_keys
 from rla_gym.rows import WholeBlocks
 from rla_gym.uncertainty import Disagreement, DisagreementConfig
@@ -45,8 +46,8 @@ class Dream:
     Args:
         bundle: a loaded checkpoint.
         batch: B, number of independent episodes.
-        steps: evaluations of the flow for a prediction, Euler steps or, where even, by the midpoint rule; None: the
-            checkpoint's default.
+        steps: evaluations of the flow for a prediction: Euler steps or, where noise is drawn and the number is even,
+            the midpoint rule; None: the checkpoint's default.
         temperature: factor of the initial noise, 0 for the central sample; None: the checkpoint's default.
         dtype: None or "float32", or "bf16" for autocast to bfloat16.
         device: where the networks run.
@@ -78,7 +79,7 @@ class Dream:
             raise ValueError(f"temperature={self.temperature}: expected a number of at least 0")
         if dtype not in (None, *PRECISIONS):
             raise ValueError(f"dtype={dtype!r}: expected None or one of {', '.join(PRECISIONS)}")
-        self.midpoint = self.steps % 2 == 0
+        self._midpoint = takes_midpoint(self.steps, self.temperature)
         self.batch, self.device, self.bf16 = batch, torch.device(device), dtype == "bf16"
         self.batch_invariant = batch_invariant and self.device.type == "cpu" and not self.bf16
         self.bundle = bundle.to(self.device)
@@ -221,7 +222,7 @@ class Dream:
         flow = self.bundle.flow
         has_proprio = proprio.shape[1] > 0
         conditioning = flow.condition(tokens, actions, proprio=proprio if has_proprio else None)
-        latent = flow.from_flow(flow.sample(conditioning, noise, self.steps, self.midpoint))
+        latent = flow.from_flow(flow.sample(conditioning, noise, self.steps, self._midpoint))
         after = self.bundle.autoencoder.decode(latent, tokens)
         disagreement = None
         if self._disagreement is not None:

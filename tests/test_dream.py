@@ -57,13 +57,31 @@ def test_tokens_are_fed_back_and_time_goes_on(bundle: Bundle) -> None:
     second = dream.step(chunk)
     assert second.frame.tolist() == [7, 10] and second.chunks.tolist() == [2, 2]
     conditioning = bundle.flow.condition(first.tokens, torch.from_numpy(chunk), proprio=first.proprio)
-    latent = bundle.flow.sample(conditioning, torch.zeros(2, 4, 8), 2, midpoint=True)
+    latent = bundle.flow.sample(conditioning, torch.zeros(2, 4, 8), 2)
     expected = bundle.autoencoder.decode(bundle.flow.from_flow(latent), first.tokens)
     assert torch.allclose(second.tokens, expected, atol=1e-5)
     assert torch.allclose(second.proprio, first.proprio + bundle.flow.proprio_delta(conditioning), atol=1e-5)
     assert not torch.equal(first.tokens, start.tokens)  # and the first state was not written over
     row = int(bundle.references.starts[1]) + 3
     assert torch.equal(start.tokens[1], bundle.standardize(bundle.references.tokens[row]))
+
+
+@pytest.mark.parametrize(("steps", "midpoint"), [(2, True), (3, False)])
+def test_noise_is_integrated_by_the_midpoint_rule_where_it_can_be(
+    bundle: Bundle, steps: int, midpoint: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dream, found = Dream(bundle, 2, steps=steps, temperature=1.0), []
+    sample = bundle.flow.sample
+
+    def seen(conditioning: Any, noise: torch.Tensor, *how: Any) -> torch.Tensor:
+        latent: torch.Tensor = sample(conditioning, noise, *how)
+        found.append((latent, sample(conditioning, noise, steps, midpoint)))
+        return latent
+
+    monkeypatch.setattr(bundle.flow, "sample", seen)
+    dream.reset(np.ones(2, bool), np.array([0, 1]), np.array([0, 3]))
+    dream.step(random_chunks(1, 2)[0])
+    assert len(found) == 1 and torch.equal(*found[0])
 
 
 def test_temperature_scales_the_noise(bundle: Bundle) -> None:

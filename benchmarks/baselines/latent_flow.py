@@ -14,6 +14,7 @@ from benchmarks.baselines.interface import State, WorldModel
 from benchmarks.baselines.recorded import Recorded
 from rla_gym.bundle import Bundle
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+from rla_gym.models.flow import takes_midpoint
 from rla_gym.models.world_model import FlowConfig, FlowWorldModel
 from rla_gym.noise import keyed_normal
 from rla_gym.training.batches import device_of
@@ -29,7 +30,7 @@ class LatentFlow(WorldModel):
         autoencoder, flow: trained.
         steps: evaluations of the flow.
         temperature: factor of the noise; 0 is the central sample, which no key changes.
-        midpoint: integrate by the midpoint rule; None: where `steps` is even, as `rla_gym.dream.Dream` does.
+        midpoint: integrate by the midpoint rule; None: where `rla_gym.dream.Dream` does.
     """
 
     def __init__(
@@ -43,7 +44,7 @@ class LatentFlow(WorldModel):
     ) -> None:
         self.name, self.autoencoder, self.flow = name, autoencoder, flow
         self.steps, self.temperature, self.stochastic = steps, temperature, temperature > 0
-        self.midpoint = steps % 2 == 0 if midpoint is None else midpoint
+        self.midpoint = takes_midpoint(steps, temperature) if midpoint is None else midpoint
 
     @classmethod
     def from_bundle(cls, bundle: Bundle, steps: int | None = None, temperature: float | None = None) -> LatentFlow:

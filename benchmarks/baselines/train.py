@@ -165,7 +165,8 @@ def train_stage(stage: Stage, setting: Setting, args: Args) -> dict[str, Any]:
 
 def curve(folder: Path, seconds: float, batch_size: int) -> list[dict[str, float]]:
     """Held-out measurements of a run by steps, samples and minutes of one core."""
-    lines = (folder / "log.jsonl").read_text(encoding="utf-8").splitlines()
+    log = folder / "log.jsonl"  # not there yet where a training was stopped in its first steps
+    lines = log.read_text(encoding="utf-8").splitlines() if log.is_file() else []
     entries = [entry for entry in map(json.loads, lines) if "held_out" in entry]
     return [
         {

@@ -105,7 +105,7 @@ def load_entries(
     Args:
         dataset: frames, for models of pixels.
         encoder: its file, for models of pixels.
-        sampler: Euler steps and temperature at which flows are sampled.
+        sampler: evaluations and temperature at which flows are sampled.
 
     Raises:
         ValueError: two models of one name and seed, or a model of other tokens.

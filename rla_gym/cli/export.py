@@ -40,7 +40,7 @@ class Export:
     reward_scale: float = 1.0
     """Factor of the reward."""
     steps: int = 4
-    """Default evaluations of the flow for a prediction: Euler steps or, where even, by the midpoint rule."""
+    """Default evaluations of the flow for a prediction: see `rla_gym.dream.Dream`."""
     temperature: float = 0.0
     """Default factor of the noise."""
     seed: int = 0

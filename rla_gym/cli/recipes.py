@@ -86,7 +86,7 @@ PUSH_CUBE = Recipe(
         autoencoder=AutoencoderStage(steps=5600, batch_size=64, lr=1.2e-3, precision="bf16"),
         features=FeaturesStage(steps=6000, batch_size=64, lr=2e-3),
         # Of 64 samples a step. The shipped one has as many, by two processes of 32 each, in two goes: 5,200 steps on
-        # the first data set, 7,200 on both; its other networks saw the first alone. Its cards say so.
+        # the first data set, 7,200 on both; its autoencoder and image decoder saw the first alone. Its cards say so.
         flow=FlowStage(steps=12_400, batch_size=64, lr=2.5e-3, warmup=200, precision="bf16", seed=3),
         decoder=DecoderStage(steps=0),
         image_decoder=ImageDecoderStage(steps=3000, batch_size=16, lr=1.5e-3, warmup=100, ema=0.995),

@@ -69,7 +69,7 @@ class DemoConfig:
     terminate_on_success: bool = True
     """Whether dreams end when they count as solved; `horizon` ends them anyhow."""
     steps: int | None = None
-    """Evaluations of the flow for a prediction: Euler steps or, where even, by the midpoint rule."""
+    """Evaluations of the flow for a prediction: see `rla_gym.dream.Dream`."""
     temperature: float | None = None
     """Factor of the flow's noise."""
     precision: str = "bf16"

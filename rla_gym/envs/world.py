@@ -105,8 +105,9 @@ class RLAWorldEnv(EpisodeEnv):
     - `max_episode_steps=None`: steps; None takes the checkpoint's, in control steps. `gym.make` keeps this one for its
       own time limit, which comes on top and so can only shorten episodes; make `RLAWorldEnv` itself for longer ones.
     - `chunk=None`: control steps a step, at most the checkpoint's, which None takes.
-    - `steps=None`, `temperature=None`: evaluations of the flow, in Euler steps or, where even, by the midpoint rule;
-      and the factor of the initial noise, of which 0 is the central sample. None takes the checkpoint's.
+    - `steps=None`, `temperature=None`: evaluations of the flow, and the factor of the initial noise, of which 0 is the
+      central sample. Evaluations are Euler steps or, where noise is drawn and their number is even, midpoint steps of
+      two. None takes the checkpoint's.
     - `uncertainty=None`: `"disagreement"`, `"data_distance"` or `"both"`, in the info. `disagreement_samples=4` are
       compared in `disagreement_space="tokens"` or `"latent"`; `disagreement_limit=None` or the `disagreement_total`
       that truncates. `rla_gym.UncertaintyPenalty` makes a penalty of them.

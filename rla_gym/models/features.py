@@ -5,8 +5,8 @@ each map is one keypoint (a spatial softmax). The map is trained without any lab
 the keypoints and the robot's proprioception alone (`KeypointDecoder`), so that what differs between frames has to be
 told by positions, and keypoints are free to follow what proprioception does not tell: the objects.
 
-Few keypoints are better than many: agents learn from a hundred demonstrations, and they do it better from eight numbers
-that are each a place of something than from 32 that hold more (`benchmarks/observation.py`).
+Few keypoints: agents that learn from a hundred demonstrations do better on eight numbers, each a place of something,
+than on a richer map (`benchmarks/observation.py`).
 """
 
 from __future__ import annotations
@@ -146,7 +146,7 @@ class KeypointDecoder(nn.Module):
 def _initialise(module: nn.Module, generator: torch.Generator | None) -> None:
     """Small weights: attention starts out even, and a keypoint finds its thing from wherever that is.
 
-    With weights three times as large the maps start out peaked at random patches, and keypoints stay there.
+    With larger weights the maps start out peaked at random patches, and keypoints stay there.
     """
     for part in module.modules():
         if isinstance(part, nn.Linear):

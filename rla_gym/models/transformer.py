@@ -1,10 +1,8 @@
 """Transformer blocks of the paper's networks, with the tensor names of the released weights.
 
-Attention is torch's multi-head attention (packed input projection, bias, no mask, no dropout) written on
-`scaled_dot_product_attention`, with two savings that do not change the result: the last block of a network
-    computes
-only the tokens that are kept, and keys and values of a fixed context can be computed once and used many
-times. Residual streams and layer norms stay in float32 under autocast.
+Attention is torch's multi-head attention (packed input projection, bias, no mask, no dropout) with two savings that do
+not change the result: the last block of a network computes only the tokens that are kept, and keys and values of a
+fixed context can be computed once and used many times. Residual streams and layer norms stay in float32 under autocast.
 """
 
 from __future__ import annotations
@@ -93,7 +91,7 @@ class Attention(nn.Module):
     def attend(self, queries: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """Attention output (B, T, width) after the output projection."""
         if queries.dtype == torch.bfloat16 and queries.device.type == "cpu":
-            # At the lengths of frames, torch's fused kernel is half as fast here as plain products are.
+            # At the lengths of frames, torch's fused kernel for CPUs is slower than plain products.
             weights = (queries * queries.shape[-1] ** -0.5) @ keys.transpose(-2, -1)
             mixed = weights.softmax(dim=-1) @ values
         else:

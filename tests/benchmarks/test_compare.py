@@ -42,7 +42,25 @@ def test_models_and_seeds_are_trained_and_left_alone_when_finished(
     assert [path.stat().st_mtime_ns for path in curves] == before
 
 
+def test_who_is_stopped_begins_nothing_else(args: Args) -> None:
+    found = main(replace(args, models=("rla-wm", "z-regression", "dino-wm"), stop_after=1e-6))
+    assert not any(found.values()) and not (args.out / "z-regression-3").exists()
+    assert len(list(args.out.iterdir())) <= 1
+    assert all(main(args).values())
+
+
+def test_finished_models_of_another_budget_are_refused(args: Args) -> None:
+    few = replace(args, models=("dino-wm",))
+    main(few)
+    with pytest.raises(ValueError, match="samples=16, this asks for 32"):
+        main(replace(few, samples=32))
+
+
 def test_what_cannot_be_trained_is_refused_at_once(args: Args) -> None:
+    with pytest.raises(ValueError, match="one of the two as the budget"):
+        main(replace(args, minutes=1.0))
+    with pytest.raises(ValueError, match="give --data"):
+        main(replace(args, models=("video-diffusion",)))
     with pytest.raises(ValueError, match="autoencoder of rla-wm"):
         main(replace(args, models=("z-regression",)))
     with pytest.raises(KeyError, match="no model 'dreamer'"):
