@@ -13,7 +13,7 @@ from benchmarks.baselines.interface import State, WorldModel
 from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.sampling import chunk_actions, scale_actions
 from rla_gym.data.tokens import TokenStore
-from rla_gym.training.batches import proprio_statistics
+from rla_gym.training.batches import standardized_proprio
 from rla_gym.training.frames import check_same_data
 
 
@@ -34,8 +34,7 @@ class Recorded:
         """Standardised proprioception (N, P) float32 of all rows; None where nothing was recorded."""
         if not self.store.proprio.shape[1]:
             return None
-        mean, std = proprio_statistics(self.store)
-        return ((torch.from_numpy(self.store.proprio) - mean) / std).float()
+        return standardized_proprio(self.store)
 
     def start(self, model: WorldModel, rows: np.ndarray) -> State:
         """The recorded state at `rows` (B,), with the memory that `model` asks for.

@@ -49,6 +49,12 @@ def proprio_statistics(store: TokenStore) -> tuple[Tensor, Tensor]:
     return torch.from_numpy(values.mean(axis=0)).float(), torch.from_numpy(std).float()
 
 
+def standardized_proprio(store: TokenStore) -> Tensor:
+    """Proprioception (N, P) float32 of all rows, standardised by `proprio_statistics`."""
+    mean, std = proprio_statistics(store)
+    return ((torch.from_numpy(store.proprio) - mean) / std).float()
+
+
 def frozen(model: nn.Module) -> nn.Module:
     """The same model in evaluation mode, without gradients."""
     return model.eval().requires_grad_(False)

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.features import FeaturesConfig, KeypointDecoder, KeypointFeatures
-from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, proprio_statistics
+from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, standardized_proprio
 
 BACKGROUND_FRAMES = 512
 
@@ -48,8 +48,7 @@ class FeaturesTraining:
         rows = np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in held])
         generator, _ = keyed_generators("features held out")
         self.held_rows = np.sort(generator.choice(rows, size=min(held_out_frames, len(rows)), replace=False))
-        mean, std = proprio_statistics(store)
-        self.proprio = ((torch.from_numpy(store.proprio) - mean) / std).float()
+        self.proprio = standardized_proprio(store)
         self.model = KeypointFeatures(config, torch.Generator().manual_seed(seed))
         self.decoder = KeypointDecoder(config, self.proprio.shape[1], torch.Generator().manual_seed(seed + 1))
 

@@ -20,7 +20,7 @@ from rla_gym.training.batches import (
     exact,
     frozen,
     keyed_generators,
-    proprio_statistics,
+    standardized_proprio,
     weights_hash,
     without_gradients,
 )
@@ -109,8 +109,7 @@ class FlowTraining:
             "moving_weight": moving_weight,
         }  # fmt: skip
         self.episodes = store.split("train")
-        self.proprio_mean, self.proprio_std = proprio_statistics(store)
-        self.proprio = ((torch.from_numpy(store.proprio) - self.proprio_mean) / self.proprio_std).float()
+        self.proprio = standardized_proprio(store)
         self.autoencoder = autoencoder
         frozen(autoencoder)
         self.model = FlowWorldModel(config, torch.Generator().manual_seed(seed))
