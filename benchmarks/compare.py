@@ -20,11 +20,11 @@ from benchmarks.baselines.train import Args as TrainArgs
 from benchmarks.baselines.train import main as train
 from rla_gym.files import read_json
 
-MODELS = ("rla-wm", "z-regression", "dino-wm", "fm-wm", "lewm", "dino-wm-frames", "video-diffusion")
-OWNER = {"z-regression": "rla-wm"}
+MODELS = ("rla-wm", "rla-wm-unanchored", "z-regression", "dino-wm", "fm-wm", "lewm", "dino-wm-frames", "video-diffusion")
+OWNER = {"z-regression": "rla-wm", "rla-wm-unanchored": "rla-wm"}
 """Models that take another one's autoencoder, of the same seed; its share of their budget counts as spent."""
 
-SAME = ("tokens", "minutes", "samples", "preset", "batch_size", "precision", "chunk")
+SAME = ("tokens", "minutes", "samples", "preset", "batch_size", "precision", "chunk", "costs")
 """Settings that all models of a comparison share."""
 
 
@@ -53,6 +53,8 @@ class Args:
     chunk: int = 4
     starts: int = 128
     """Held-out starts of the curves."""
+    costs: Path | None = None
+    """Seconds a step that `benchmarks.baselines.costs` measured; None: each training measures its own."""
     stop_after: float | None = None
     """Save and stop after so many minutes by the clock."""
     threads: int = 1
@@ -115,7 +117,7 @@ def options(args: Args, model: str, seed: int, left: float | None) -> TrainArgs:
         name: getattr(args, name)
         for name in (
             "tokens", "data", "encoder", "minutes", "samples", "preset", "batch_size", "precision", "chunk", "starts",
-            "threads",
+            "threads", "costs",
         )
     }  # fmt: skip
     owner = None if model not in OWNER else args.out / f"{OWNER[model]}-{seed}" / "autoencoder"

@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rla_gym.bundle import Bundle
 from rla_gym.models.flow import takes_midpoint
+from rla_gym.models.prediction import next_tokens
 from rla_gym.noise import keyed_normal, make_keys
 from rla_gym.rows import WholeBlocks
 from rla_gym.uncertainty import Disagreement, DisagreementConfig
@@ -177,7 +178,7 @@ class Dream:
             )
         if not bool(torch.isfinite(actions).all()):
             raise ValueError("chunks hold NaN or infinite values: check the policy")
-        noise = torch.from_numpy(self._noise()).to(self.device)
+        noise = self._noise()
         with (
             torch.inference_mode(),
             torch.autocast(self.device.type, dtype=torch.bfloat16, enabled=self.bf16),
@@ -203,17 +204,17 @@ class Dream:
         """
         return self.bundle.decode_images(self.tokens[rows])
 
-    def _noise(self) -> np.ndarray:
+    def _noise(self) -> Tensor | None:
         if self.temperature == 0:
-            return np.zeros((self.batch, *self.latent_shape), np.float32)
-        noise: np.ndarray = np.float32(self.temperature) * keyed_normal(self._keys(), self.latent_shape)
-        return noise
+            return None
+        drawn: np.ndarray = np.float32(self.temperature) * keyed_normal(self._keys(), self.latent_shape)
+        return torch.from_numpy(drawn).to(self.device)
 
     def _keys(self) -> np.ndarray:
         return make_keys(self.seeds, self.episodes, self.chunks.cpu().numpy())
 
     def _predict(
-        self, tokens: Tensor, proprio: Tensor, actions: Tensor, noise: Tensor
+        self, tokens: Tensor, proprio: Tensor, actions: Tensor, noise: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
         """Tokens and proprioception after a chunk: flow from noise to a latent action, which is then decoded.
 
@@ -222,8 +223,9 @@ class Dream:
         flow = self.bundle.flow
         has_proprio = proprio.shape[1] > 0
         conditioning = flow.condition(tokens, actions, proprio=proprio if has_proprio else None)
-        latent = flow.from_flow(flow.sample(conditioning, noise, self.steps, self._midpoint))
-        after = self.bundle.autoencoder.decode(latent, tokens)
+        after = next_tokens(
+            flow, self.bundle.autoencoder, conditioning, tokens, noise, self.steps, self._midpoint
+        )
         disagreement = None
         if self._disagreement is not None:
             disagreement = self._disagreement(conditioning, tokens, self._keys())

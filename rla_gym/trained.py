@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import MISSING, dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -71,11 +71,15 @@ class TrainedRun:
 
 
 def config_of(kind: Any, values: Mapping[str, Any], place: Path) -> Any:
-    """A configuration dataclass from what JSON gave, where tuples are lists; a ValueError if the fields differ."""
+    """A configuration dataclass from what JSON gave, where tuples are lists; a ValueError if the fields differ.
+
+    A switch that is younger than the run is off, as by default.
+    """
     names = {field.name for field in fields(kind)}
-    if set(values) != names:
+    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+    if not needed <= set(values) <= names:
         raise ValueError(
             f"the run in {place} is not of a {kind.__name__} of this version: it has {sorted(set(values) - names)} too "
-            f"many and lacks {sorted(names - set(values))}"
+            f"many and lacks {sorted(needed - set(values))}"
         )
     return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})

@@ -1,8 +1,9 @@
 """How many steps a model may train: as many samples as all, or as many as fit into minutes that cost the same.
 
-Minutes are of one core: what the process computed, whatever else the machine was doing (with a GPU, by the clock). They
-are turned into steps once, by measuring, and written down; the schedule of the learning rate ends there, and a resumed
-run keeps to it.
+Minutes are of one core: what the process computed (with a GPU, by the clock). They are turned into steps once, by
+measuring, and written down; the schedule of the learning rate ends there, and a resumed run keeps to it. A step takes
+half as long again where a neighbour shares the core's caches, so a comparison measures all its models first, while
+nothing else runs: see `benchmarks.baselines.costs`.
 """
 
 from __future__ import annotations
@@ -20,7 +21,7 @@ from torch import Tensor, nn
 from rla_gym.files import read_json, write_json
 from rla_gym.training.loop import LoopConfig, Trainable, fit
 
-WARM, MEASURED = 4, 12
+WARM, MEASURED = 6, 40
 """Steps before and while the time is taken."""
 FILE_NAME = "budget.json"
 
@@ -76,11 +77,13 @@ def plan(
     minutes: float | None,
     samples: int | None,
     cpu: bool = True,
+    seconds: float | None = None,
 ) -> dict[str, Any]:
     """Steps of a training, planned once and read back from `folder` after that.
 
     Args:
         minutes, samples: the budget of this training, one of the two.
+        seconds: of one step, where they are known (`benchmarks.baselines.costs`); None: they are measured here.
 
     Returns:
         `steps`, `minutes` and `samples` as asked for, `seconds_a_step`.
@@ -100,7 +103,7 @@ def plan(
                 "or another folder"
             )
         return planned
-    seconds = seconds_a_step(build, loop, cpu)
+    seconds = seconds_a_step(build, loop, cpu) if seconds is None else seconds
     steps = samples // loop["batch_size"] if samples is not None else int(60 * (minutes or 0.0) / seconds)
     planned = {"steps": max(1, steps), "minutes": minutes, "samples": samples, "seconds_a_step": seconds}
     folder.mkdir(parents=True, exist_ok=True)

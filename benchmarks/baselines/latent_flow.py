@@ -59,13 +59,15 @@ class LatentFlow(WorldModel):
 
     def step(self, state: State, chunks: Tensor, keys: np.ndarray) -> State:
         """Noise to a latent, the latent to tokens."""
-        config, batch = self.flow.config, len(state.tokens)
-        noise = torch.zeros(batch, config.latent_tokens, config.latent_channels)
+        config = self.flow.config
+        noise = None
         if self.stochastic:
-            noise = torch.from_numpy(np.float32(self.temperature) * keyed_normal(keys, noise.shape[1:]))
+            shape = (config.latent_tokens, config.latent_channels)
+            drawn = np.float32(self.temperature) * keyed_normal(keys, shape)
+            noise = torch.from_numpy(drawn).to(state.tokens)
         felt = state.tokens.new_zeros(batch, 0) if state.proprio is None else state.proprio
         tokens, felt = dream_chunk(
-            self.flow, self.autoencoder, state.tokens, chunks, felt, noise.to(state.tokens), self.steps, self.midpoint
+            self.flow, self.autoencoder, state.tokens, chunks, felt, noise, self.steps, self.midpoint
         )
         return state.moved(tokens, None if state.proprio is None else felt)
 
@@ -100,14 +102,19 @@ class TokenSpace(RLAAutoencoder):
 
 def fm_wm_config(flow: FlowConfig, width: int) -> FlowConfig:
     """The flow of FM-WM: RLA-WM's, over one slot a patch with the tokens' channels, of another width."""
-    return replace(flow, latent_tokens=flow.patches, latent_channels=flow.channels, width=width, flow_width=width)
+    return widened(replace(flow, latent_tokens=flow.patches, latent_channels=flow.channels), width)
+
+
+def widened(flow: FlowConfig, width: int) -> FlowConfig:
+    """The flow with both stages of another width."""
+    return replace(flow, width=width, flow_width=width)
 
 
 class LatentTraining(FlowTraining):
     """RLA-WM's own training of a flow, with the comparison's held-out measures.
 
     Args:
-        name: "rla-wm", "z-regression" or "fm-wm".
+        name: "rla-wm", "rla-wm-unanchored", "z-regression" or "fm-wm".
         recorded: the episodes.
         starts: held-out starts.
         options: of `FlowTraining`.
@@ -145,6 +152,6 @@ OPTIONS: dict[str, dict[str, Any]] = {
     },
 }  # fmt: skip
 """Options of the flow's training by model."""
-OPTIONS["fm-wm"] = OPTIONS["rla-wm"]
+OPTIONS["fm-wm"] = OPTIONS["rla-wm-unanchored"] = OPTIONS["rla-wm"]
 # From zero noise at t = 1 the best velocity is -E[z]: the same network, trained there alone, regresses the latent.
 OPTIONS["z-regression"] = {**OPTIONS["rla-wm"], "end_share": 1.0, "zero_noise": 1.0}

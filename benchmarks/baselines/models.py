@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,11 +13,11 @@ from benchmarks.baselines.dino_wm_frames import DinoWMFrames, FramesConfig, Fram
 from benchmarks.baselines.frame_tokens import FrameTokens
 from benchmarks.baselines.frames_training import FramesTraining
 from benchmarks.baselines.interface import WorldModel
-from benchmarks.baselines.latent_flow import OPTIONS, LatentFlow, LatentTraining, TokenSpace, fm_wm_config
+from benchmarks.baselines.latent_flow import OPTIONS, LatentFlow, LatentTraining, TokenSpace, fm_wm_config, widened
 from benchmarks.baselines.lewm import LeWM, LeWMConfig, LeWMNetwork, LeWMTraining
 from benchmarks.baselines.persistence import Persistence
 from benchmarks.baselines.recorded import Recorded
-from benchmarks.baselines.sizes import matched_width, rla_wm_count
+from benchmarks.baselines.sizes import count, matched_width, rla_wm_count
 from benchmarks.baselines.video_diffusion import VideoConfig, VideoDiffusion, VideoNetwork
 from benchmarks.baselines.video_training import VideoTraining
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
@@ -66,8 +66,18 @@ class Setting:
 
     @property
     def blocks(self) -> int:
-        """Blocks of RLA-WM's flow, both stages, which a deep baseline gets in one."""
-        return self.configs.flow.conditioning_blocks + self.configs.flow.flow_blocks
+        """Blocks over patches of a deep baseline: those that regress in an anchored RLA-WM, else those of both its
+        stages."""
+        flow = self.configs.flow
+        return flow.conditioning_blocks if flow.anchor else flow.conditioning_blocks + flow.flow_blocks
+
+    @property
+    def plain_flow(self) -> FlowConfig:
+        """The paper's flow, from pure noise: no anchor, and as many blocks for the noise as for its conditions."""
+        flow, half = self.configs.flow, self.blocks // 2
+        if not flow.anchor:
+            return flow
+        return replace(flow, anchor=False, conditioning_blocks=self.blocks - half, flow_blocks=half)
 
     def matched(self, build: Callable[[int], Any], network: Callable[[Any], Any], multiple: int = 8) -> Any:
         """The configuration `build(width)` whose `network` has as many parameters as RLA-WM; see `matched_width`."""
@@ -80,7 +90,7 @@ class Stage:
 
     Attributes:
         folder: of its run in the model's folder.
-        share: of the model's budget.
+        share: of the model's budget; see `share_of`.
         build: makes the training.
         loop: settings of `LoopConfig` at the tiny preset.
     """
@@ -123,11 +133,16 @@ def autoencoder_of(name: str, setting: Setting) -> RLAAutoencoder:
 
 
 def flow_config(name: str, setting: Setting) -> FlowConfig:
-    """RLA-WM's own; FM-WM's is wider by what it saves on the autoencoder."""
-    flow = setting.configs.flow
+    """RLA-WM's own; of the others, from pure noise, of a width that gives as many parameters with the autoencoder."""
+    flow = setting.plain_flow
+    if name == "rla-wm":
+        return setting.configs.flow
     if name == "fm-wm":
-        flow = setting.matched(lambda width: fm_wm_config(flow, width), FlowWorldModel)
-    return flow
+        return setting.matched(lambda width: fm_wm_config(flow, width), FlowWorldModel, flow.heads)
+    beside = count(RLAAutoencoder(setting.configs.autoencoder))
+    target = rla_wm_count(setting.configs) - beside
+    width = matched_width(lambda width: FlowWorldModel(widened(flow, width)), target, flow.heads)
+    return widened(flow, width)
 
 
 def dino_wm_config(setting: Setting) -> DinoWMConfig:
@@ -151,7 +166,7 @@ def lewm_config(setting: Setting) -> LeWMConfig:
     rla, flow = setting.configs.autoencoder, setting.configs.flow
     fixed = {
         **setting.sizes, "latent_tokens": rla.latent_tokens, "latent_channels": rla.latent_channels,
-        "encoder_blocks": rla.encoder_blocks, "decoder_blocks": rla.decoder_blocks,
+        "encoder_blocks": rla.encoder_blocks or rla.decoder_blocks, "decoder_blocks": rla.decoder_blocks,
         "predictor_blocks": setting.blocks, "heads": flow.heads,
     }  # fmt: skip
     return setting.matched(lambda width: LeWMConfig(width=width, **fixed), LeWMNetwork, flow.heads)
@@ -213,9 +228,12 @@ def _encoder(setting: Setting) -> Encoder:
 MUON = {"optimizer": "muon", "lr": 2.5e-3}
 AUTOENCODER = Stage("autoencoder", 0.4, autoencoder_training, MUON)
 
+LINEAR_SHARES = {"autoencoder": 0.1, "flow": 0.9}
+
 STAGES: dict[str, tuple[Stage, ...]] = {
     "persistence": (),
     "rla-wm": (AUTOENCODER, Stage("flow", 0.6, flow_training("rla-wm"), MUON)),
+    "rla-wm-unanchored": (AUTOENCODER, Stage("flow", 0.6, flow_training("rla-wm-unanchored"), MUON)),
     "z-regression": (AUTOENCODER, Stage("flow", 0.6, flow_training("z-regression"), MUON)),
     "fm-wm": (Stage("flow", 1.0, flow_training("fm-wm"), MUON),),
     "dino-wm": (Stage("network", 1.0, dino_wm_training, MUON),),
@@ -225,6 +243,17 @@ STAGES: dict[str, tuple[Stage, ...]] = {
     "video-diffusion": (Stage("network", 1.0, video_training, {"lr": 6e-4}),),
 }
 """Trainings of each model, in order."""
+
+
+def share_of(stage: Stage, setting: Setting) -> float:
+    """Of the model's budget: an autoencoder with a linear path starts from most of what it can reach."""
+    both = stage.share < 1.0 and setting.configs.autoencoder.linear_path
+    return LINEAR_SHARES[stage.folder] if both else stage.share
+
+
+def loop_of(stage: Stage, setting: Setting, precision: str) -> dict[str, Any]:
+    """Settings of `LoopConfig` that a step's cost depends on, and the stage's learning rate."""
+    return {**stage.loop, "batch_size": setting.batch_size, "precision": precision}
 
 
 def load_model(name: str, setting: Setting) -> WorldModel:

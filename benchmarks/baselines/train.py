@@ -17,8 +17,9 @@ from typing import Any, Literal
 import tyro
 
 from benchmarks.baselines.budget import plan
+from benchmarks.baselines.costs import known_cost
 from benchmarks.baselines.interface import parameter_count
-from benchmarks.baselines.models import STAGES, Setting, Stage, load_model
+from benchmarks.baselines.models import STAGES, Setting, Stage, load_model, loop_of, share_of
 from benchmarks.baselines.recorded import Recorded
 from benchmarks.baselines.sizes import rla_wm_count
 from benchmarks.record import run_record
@@ -53,6 +54,8 @@ class Args:
     """Budget in minutes of one core, shared among the model's trainings; measurements are not counted."""
     samples: int | None = None
     """Budget in samples instead, shared likewise."""
+    costs: Path | None = None
+    """Seconds a step that `benchmarks.baselines.costs` measured; None: measured at the start."""
     stop_after: float | None = None
     """Save and stop after so many minutes by the clock; the same command goes on from there."""
     autoencoder: Path | None = None
@@ -131,13 +134,15 @@ def setting_of(args: Args) -> Setting:
 
 def train_stage(stage: Stage, setting: Setting, args: Args) -> dict[str, Any]:
     """Plan and run one training; its plan, parameters and held-out curve."""
+    loop = {**loop_of(stage, setting, args.precision), "seed": setting.seed}
     scale = LEARNING_RATES[args.preset] / LEARNING_RATES["tiny"]
-    loop: dict[str, Any] = {**stage.loop, "batch_size": setting.batch_size, "seed": setting.seed}
-    loop |= {"lr": scale * stage.loop["lr"] if args.lr is None else args.lr, "precision": args.precision}
+    loop["lr"] = scale * loop["lr"] if args.lr is None else args.lr
     folder = setting.out / stage.folder
-    minutes = None if args.minutes is None else stage.share * args.minutes
-    samples = None if args.samples is None else round(stage.share * args.samples)
-    planned = plan(folder, lambda: stage.build(setting), loop, minutes, samples, args.cpu)
+    share = share_of(stage, setting)
+    minutes = None if args.minutes is None else share * args.minutes
+    samples = None if args.samples is None else round(share * args.samples)
+    seconds = None if args.costs is None else known_cost(args.costs, args.model, stage, setting, args.precision)
+    planned = plan(folder, lambda: stage.build(setting), loop, minutes, samples, args.cpu, seconds)
     steps = planned["steps"]
     config = LoopConfig(
         **loop,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass, replace
+
 import numpy as np
 
 from rla_gym.data.tokens import TokenStore
@@ -108,6 +110,42 @@ def scale_actions(actions: np.ndarray, spec: dict[str, list[float]]) -> np.ndarr
     return scaled
 
 
+@dataclass(frozen=True)
+class _Rows:
+    """Rows of some episodes with enough steps left, counted through; they do not change from batch to batch."""
+
+    first: np.ndarray
+    """(n,) first row of each episode."""
+    ends: np.ndarray
+    """(n,) how many such rows there are up to the end of each episode."""
+    moving: np.ndarray | None
+    """The half of them with the most motion; None where nobody asked."""
+
+    def __len__(self) -> int:
+        return int(self.ends[-1]) if len(self.ends) else 0
+
+    def __getitem__(self, places: np.ndarray) -> np.ndarray:
+        which = np.searchsorted(self.ends, places, side="right")
+        before = np.concatenate([[0], self.ends[:-1]])
+        found: np.ndarray = self.first[which] + places - before[which]
+        return found
+
+
+def _rows(store: TokenStore, episodes: np.ndarray, steps: int, moving: bool) -> _Rows:
+    """The rows of `episodes` with at least `steps` steps left, remembered with the store."""
+    key = (steps, moving, episodes.tobytes())
+    if key not in store.remembered:
+        counts = np.maximum(store.lengths[episodes] - steps, 0)
+        rows = _Rows(store.starts[episodes], np.cumsum(counts), None)
+        if moving and len(rows):
+            feasible = rows[np.arange(len(rows))]
+            motion = store.motion[feasible]
+            rows = replace(rows, moving=feasible[motion >= np.median(motion)])
+        store.remembered[key] = rows
+    found: _Rows = store.remembered[key]
+    return found
+
+
 def _sample_rows(
     store: TokenStore,
     episodes: np.ndarray,
@@ -118,25 +156,15 @@ def _sample_rows(
 ) -> np.ndarray:
     """Uniform rows of the episodes with at least `steps` steps left."""
     episodes = np.asarray(episodes, np.int64)
-    counts = np.maximum(store.lengths[episodes] - steps, 0)
-    ends = np.cumsum(counts)
-    if not len(episodes) or not ends[-1]:
+    rows = _rows(store, episodes, steps, moving_share > 0)
+    if not len(rows):
         longest = int(store.lengths[episodes].max()) if len(episodes) else 0
         raise ValueError(
             f"none of the {len(episodes)} episodes has more than {steps} frames (longest: {longest}): record "
             "longer episodes, ask for shorter chunks, or use a part that is not empty"
         )
-
-    def rows_of(places: np.ndarray) -> np.ndarray:
-        which = np.searchsorted(ends, places, side="right")
-        found: np.ndarray = store.starts[episodes[which]] + places - (ends - counts)[which]
-        return found
-
-    rows = rows_of(generator.integers(ends[-1], size=batch))
-    if moving_share > 0:
-        feasible = rows_of(np.arange(ends[-1]))
-        motion = store.motion[feasible]
-        moving = feasible[motion >= np.median(motion)]
+    drawn = rows[generator.integers(len(rows), size=batch)]
+    if rows.moving is not None:
         replaced = generator.random(batch) < moving_share
-        rows = np.where(replaced, moving[generator.integers(len(moving), size=batch)], rows)
-    return rows
+        drawn = np.where(replaced, rows.moving[generator.integers(len(rows.moving), size=batch)], drawn)
+    return drawn

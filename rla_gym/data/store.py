@@ -145,6 +145,11 @@ class TokenStore:
         return split_episodes(self.seeds, part)
 
     @cached_property
+    def remembered(self) -> dict[Any, Any]:
+        """What others computed of this store and need again; empty at first."""
+        return {}
+
+    @cached_property
     def motion(self) -> np.ndarray:
         """How much a row's tokens change: mean |s[t+4] - s[t]| of standardised tokens, (N,) float32.
 

@@ -21,6 +21,10 @@ class Conditioning:
     """Cross-attention values of each flow block, as keys."""
     proprio_delta: torch.Tensor | None = None
     """Predicted change of standardised proprioception (B, P)."""
+    change: torch.Tensor | None = None
+    """Regressed change of the tokens (B, L, C), where the flow has an anchor."""
+    anchor: torch.Tensor | None = None
+    """Flow-space latent (B, N, D) of that change, from which the flow starts."""
     draws: int = 1
     """Rows of noise for each row; draws of row b are rows b·draws to b·draws + draws - 1."""
 
@@ -43,4 +47,6 @@ class Conditioning:
             keys=tuple(key[index] for key in self.keys),
             values=tuple(value[index] for value in self.values),
             proprio_delta=None if self.proprio_delta is None else self.proprio_delta[index],
+            change=None if self.change is None else self.change[index],
+            anchor=None if self.anchor is None else self.anchor[index],
         )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from rla_gym.models.autoencoder import RLAConfig
@@ -38,11 +39,15 @@ class Preset(Protocol):
 def nano(
     channels: int, grid: tuple[int, int], action_size: int, proprio_size: int = 0, max_horizon: int = 15
 ) -> ModelConfigs:
-    """Under a million parameters at 64 channels: for minutes of one core, as in comparisons of many models."""
-    autoencoder = _our_autoencoder(channels, grid, latents=(16, 16), width=64, heads=4, blocks=(2, 2))
-    flow = _our_flow(autoencoder, action_size, proprio_size, max_horizon, width=64, heads=4, blocks=2)
+    """Under a million parameters at 64 channels: for minutes of one core, as in comparisons of many models.
+
+    Anchored: most of it regresses tokens, and a linear latent carries what regression leaves open.
+    """
+    autoencoder = _our_autoencoder(channels, grid, latents=(16, 32), width=64, heads=4, blocks=(0, 2))
+    flow = _our_flow(autoencoder, action_size, proprio_size, max_horizon, width=72, heads=4, blocks=4)
+    flow = replace(flow, flow_width=64, flow_blocks=1, anchor=True)
     image_decoder = tiny(channels, grid, action_size, proprio_size, max_horizon).image_decoder
-    return ModelConfigs(autoencoder, flow, image_decoder)
+    return ModelConfigs(replace(autoencoder, linear_path=True), flow, image_decoder)
 
 
 def tiny(

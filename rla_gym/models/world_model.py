@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 import torch
+import torch.nn.functional as F
 from torch import nn
 
 from rla_gym.models.action_encoder import ActionEncoders
@@ -79,6 +80,9 @@ class FlowConfig:
     values is too smooth to point at a place within a patch."""
     next_proprio: bool = False
     """Predict the change of proprioception from the actions first, and condition the tokens on it (ours)."""
+    anchor: bool = False
+    """The conditioning tokens regress the change of the tokens, and the flow starts from its linear latent (ours):
+    what it has left to learn is what regression leaves open. Needs an autoencoder with `linear_path`."""
 
 
 class FlowWorldModel(LatentSpace):
@@ -117,6 +121,12 @@ class FlowWorldModel(LatentSpace):
         )
         self.flow_norm_out = nn.LayerNorm(flow_width)
         self.flow_out_proj = nn.Linear(flow_width, config.latent_channels)
+        if config.anchor:
+            self.change_norm = nn.LayerNorm(width)
+            self.change_proj = nn.Linear(width, config.channels)
+            self.anchor_proj = nn.Linear(config.latent_channels, flow_width)
+            numbers = config.latent_tokens * config.latent_channels
+            self.register_buffer("components", torch.zeros(numbers, config.patches * config.channels))
         if config.proprio_size:
             self.proprio_embed = self._proprio_mlp()
             if config.next_proprio:
@@ -133,6 +143,8 @@ class FlowWorldModel(LatentSpace):
         """Xavier linears, modulation and output layers at zero, embeddings 0.2·normal."""
         initialize(self, generator)
         zero(self.flow_out_proj)
+        if self.config.anchor:
+            zero(self.change_proj)
         for embedding in (self.position, self.slot):
             if embedding is not None:
                 nn.init.normal_(embedding, std=0.2, generator=generator)
@@ -186,17 +198,25 @@ class FlowWorldModel(LatentSpace):
         for block in self.cond_blocks:
             x = block(x, action)
 
+        change = anchor = None
+        context = x
+        if config.anchor:
+            change = full_precision(self.change_proj(self.change_norm(x)))
+            linear = F.linear(change.detach().flatten(1), self.components).unflatten(1, self.latent_mean.shape)
+            anchor = self.to_flow(full_precision(linear))
+            # The regression learns from its own loss alone: the flow's is noisy, and would cost it what it is for.
+            context = x.detach()
         keys, values = [], []
         for block in self.flow_blocks:
             assert isinstance(block, FlowBlock)
-            block_keys, block_values = block.cross_attn.keys_values(x)
+            block_keys, block_values = block.cross_attn.keys_values(context)
             keys.append(block_keys)
             values.append(block_values)
         delta = None
         if embedded is not None:
             delta = full_precision(self.proprio_head(torch.cat([action, embedded, x.mean(1)], dim=-1)))
             delta = delta if guess is None else guess + delta
-        return Conditioning(action, x, tuple(keys), tuple(values), delta)
+        return Conditioning(action, x, tuple(keys), tuple(values), delta, change, anchor)
 
     def _embed_proprio(self, proprio: torch.Tensor | None, batch: int) -> torch.Tensor | None:
         size = self.config.proprio_size
@@ -224,11 +244,16 @@ class FlowWorldModel(LatentSpace):
         hidden = full_precision(self.flow_latent_proj(x))
         if self.slot is not None:
             hidden = hidden + self.slot
+        anchor = conditioning.anchor
+        if anchor is not None:
+            anchor = anchor.repeat_interleave(conditioning.draws, dim=0)
+            hidden = hidden + full_precision(self.anchor_proj(anchor))
         for block, keys, values in zip(self.flow_blocks, conditioning.keys, conditioning.values, strict=True):
             hidden = block(hidden, time, keys, values)
         output = full_precision(self.flow_out_proj(self.flow_norm_out(hidden)))
         if config.prediction == "velocity":
-            return output
+            # At t = 1 the best velocity is noise - E[z]: the anchor stands for most of the latter.
+            return output if anchor is None else output - anchor
         return (x - output) / t.clamp(min=SMALLEST_TIME)[:, None, None]
 
     def sample(

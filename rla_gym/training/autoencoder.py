@@ -14,6 +14,9 @@ from rla_gym.data.tokens import TokenStore
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig, autoencoder_loss
 from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, weights_hash, without_gradients
 from rla_gym.training.metrics import cosine, moving_patches, persistence_ratio, r2
+from rla_gym.training.principal import principal_directions
+
+COMPONENT_PAIRS = 8192
 
 
 class AutoencoderTraining:
@@ -70,12 +73,23 @@ class AutoencoderTraining:
         self.model = RLAAutoencoder(config, torch.Generator().manual_seed(seed))
         if start is not None:
             self.model.load_state_dict(start)
+        elif config.linear_path:
+            self.measure_components()
         self.freeze_encoder, self.start = freeze_encoder, None if start is None else weights_hash(self.model)
-        if freeze_encoder:
+        if freeze_encoder and self.model.encoder is not None:
             self.model.encoder.requires_grad_(False)
 
     def modules(self) -> dict[str, nn.Module]:
         return {"autoencoder": self.model}
+
+    def measure_components(self) -> None:
+        """Sets the linear path's principal components from training pairs drawn as in training."""
+        generator, noises = keyed_generators("autoencoder components", self.seed)
+        rows, later, _ = sample_pairs(
+            self.store, self.episodes, COMPONENT_PAIRS, generator, self.max_horizon, self.min_horizon, self.moving_share
+        )
+        residuals = self.store.normalized(later) - self.store.normalized(rows)
+        self.model.components.copy_(principal_directions(residuals.flatten(1), len(self.model.components), noises))
 
     def describe(self) -> dict[str, Any]:
         return {

@@ -14,6 +14,7 @@ from rla_gym.data.sampling import chunk_actions, sample_chunks, sample_pairs
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.autoencoder import RLAAutoencoder, autoencoder_loss
 from rla_gym.models.flow import flow_loss, interpolate, sample_times, target_velocity
+from rla_gym.models.prediction import next_tokens
 from rla_gym.models.world_model import FlowConfig, FlowWorldModel
 from rla_gym.training.batches import (
     device_of,
@@ -53,9 +54,9 @@ class FlowTraining:
         feedback_temperature: factor of their noise.
         moving_share: share of first frames drawn from the half of the frames with the most motion.
         held_out_chunks: starts that held-out metrics are measured from.
-        decoded_weight: weight of the decoded loss (ours; 0 in the release): the central sample (one Euler step from
-            zero noise) of every conditioning is decoded by the frozen autoencoder and compared with the true later
-            tokens. The velocity loss counts all latent numbers alike; this one counts what they do to the tokens.
+        decoded_weight: weight of the decoded loss (ours; 0 in the release): the tokens of the central sample of every
+            conditioning (one Euler step from zero noise through the frozen autoencoder's decoder; with an anchor the
+            regressed tokens, which learn from this alone) are compared with the true later tokens. The velocity loss counts all latent numbers alike; this one counts what they do to the tokens.
         moving_weight: weight of moving patches in it.
         start: weights to go on from (a state dict of `FlowWorldModel`), latent statistics included; None: new ones.
     """
@@ -85,6 +86,8 @@ class FlowTraining:
     ) -> None:
         if not 1 <= chunk <= config.max_horizon:
             raise ValueError(f"chunk={chunk}: expected 1 to the model's max_horizon={config.max_horizon}")
+        if config.anchor and not autoencoder.config.linear_path:
+            raise ValueError("anchor=True needs an autoencoder with linear_path=True: the anchor is in its components")
         for name, share in (("full_share", full_share), ("feedback", feedback), ("zero_noise", zero_noise)):
             if not 0.0 <= share <= 1.0:
                 raise ValueError(f"{name}={share} is a share: expected 0 to 1")
@@ -138,6 +141,8 @@ class FlowTraining:
 
     def measure_latents(self) -> None:
         """Sets the model's latent statistics from training pairs drawn as in training."""
+        if self.config.anchor:
+            self.model.components.copy_(self.autoencoder.components)
         generator, _ = keyed_generators("flow latent statistics", self.seed)
         rows, lengths = self._rows(
             generator, STATISTICS_PAIRS, round(STATISTICS_PAIRS * self.full / self.batch_size)
@@ -217,10 +222,7 @@ class FlowTraining:
         loss = flow_loss(velocity, target)
         parts: dict[str, Any] = {"flow": loss.detach()}
         if self.decoded_weight:
-            central = -self.model.velocity(
-                torch.zeros_like(z[:: self.draws]), torch.ones(1, device=z.device), conditioning
-            )
-            decoded = self.autoencoder.decode(self.model.from_flow(central), tokens)
+            decoded = next_tokens(self.model, self.autoencoder, conditioning, tokens, None, 1)
             off = autoencoder_loss(decoded, tokens, batch["next_tokens"], moving_weight=self.moving_weight)
             loss = loss + self.decoded_weight * off
             parts["decoded"] = off.detach()
@@ -250,7 +252,8 @@ class FlowTraining:
         """The model's own tokens and proprioception after the earlier chunks, with its present weights."""
         tokens, proprio = batch["earlier_tokens"], batch["earlier_proprio"]
         with without_gradients(tokens.device):
-            for chunk, noise in zip(batch["earlier_chunks"], batch["earlier_noise"], strict=True):
+            for chunk, drawn in zip(batch["earlier_chunks"], batch["earlier_noise"], strict=True):
+                noise = drawn if self.feedback_temperature else None
                 tokens, proprio = dream_chunk(
                     self.model, self.autoencoder, tokens, chunk, proprio, noise, self.feedback_steps
                 )

@@ -9,6 +9,7 @@ from torch import Tensor
 from rla_gym.data.sampling import chunk_actions, sample_chunks
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.autoencoder import RLAAutoencoder
+from rla_gym.models.prediction import next_tokens
 from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.training.batches import device_of, exact, held_out, keyed_generators
 from rla_gym.training.metrics import moving_patches, persistence_ratio
@@ -88,7 +89,8 @@ class FlowMetrics:
         found = {}
         with exact(device):
             for n, chunk in enumerate(actions, start=1):
-                noise = (temperature * torch.randn(len(self.rows), *latent, generator=noises)).to(device)
+                drawn = torch.randn(len(self.rows), *latent, generator=noises)
+                noise = (temperature * drawn).to(device) if temperature else None
                 tokens, proprio = dream_chunk(
                     model, autoencoder, tokens, chunk.to(device), proprio, noise, steps
                 )
@@ -102,14 +104,13 @@ def dream_chunk(
     tokens: Tensor,
     chunk: Tensor,
     proprio: Tensor,
-    noise: Tensor,
+    noise: Tensor | None,
     steps: int,
     midpoint: bool = False,
 ) -> tuple[Tensor, Tensor]:
-    """Tokens (B, L, C) and proprioception (B, P) after one chunk (B, K, A), from `noise` (B, N, D)."""
+    """Tokens (B, L, C) and proprioception (B, P) after one chunk (B, K, A), from `noise` (B, N, D) or none."""
     given = proprio if model.config.proprio_size else None
     conditioning = model.condition(tokens, chunk, None, given)
-    z = model.from_flow(model.sample(conditioning, noise, steps, midpoint))
     if given is not None:
         proprio = proprio + model.proprio_delta(conditioning)
-    return autoencoder.decode(z, tokens), proprio
+    return next_tokens(model, autoencoder, conditioning, tokens, noise, steps, midpoint), proprio

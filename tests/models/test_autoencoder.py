@@ -118,3 +118,49 @@ def test_bfloat16_autocast_stays_close_and_returns_float32():
     for a, b in zip(exact, rounded, strict=True):
         assert b.dtype == torch.float32
         assert 0 < (a - b).abs().mean() < 0.03 * a.abs().mean()
+
+
+LINEAR = replace(OURS, linear_path=True)
+
+
+def with_components(config: RLAConfig) -> RLAAutoencoder:
+    """A fresh model whose linear path has orthonormal directions."""
+    model = RLAAutoencoder(config, generator())
+    model.components.copy_(torch.linalg.qr(torch.randn(108, 24, generator=generator(5))).Q.T)
+    return model
+
+
+@pytest.mark.parametrize("blocks", [0, 2])
+def test_a_fresh_linear_path_is_the_projection_on_its_components(blocks):
+    model, (tokens, next_tokens) = with_components(replace(LINEAR, encoder_blocks=blocks)), pair()
+    predicted, z = model(tokens, next_tokens)
+    flat = (next_tokens - tokens).flatten(1)
+    torch.testing.assert_close(z.flatten(1), flat @ model.components.T, atol=1e-5, rtol=0)
+    projected = flat @ model.components.T @ model.components
+    torch.testing.assert_close((predicted - tokens).flatten(1), projected, atol=1e-5, rtol=0)
+
+
+def test_components_are_kept_but_not_trained():
+    model = with_components(LINEAR)
+    assert "components" in model.state_dict() and "components" not in dict(model.named_parameters())
+    assert "components" not in RLAAutoencoder(OURS, generator()).state_dict()
+    alone = RLAAutoencoder(replace(LINEAR, encoder_blocks=0), generator())
+    assert alone.encoder is None and not any(name.startswith("encoder") for name in alone.state_dict())
+
+
+def test_no_encoder_at_all_is_refused():
+    with pytest.raises(ValueError, match="encoder_blocks=0 without linear_path"):
+        RLAAutoencoder(replace(OURS, encoder_blocks=0), generator())
+
+
+def test_both_paths_add_up():
+    """What the encoder's network says is added to the linear code, and the decoder's to the linear reconstruction."""
+    model, (tokens, next_tokens) = with_components(LINEAR), pair()
+    for layer in (model.encoder.out_layer, model.decoder.out_layer):
+        torch.nn.init.xavier_uniform_(layer.weight, generator=generator(2))
+    residual = next_tokens - tokens
+    z = model.encode(residual)
+    torch.testing.assert_close(z, model.project(residual) + model.encoder(residual), atol=1e-5, rtol=0)
+    decoded = model.decode(z, tokens) - tokens
+    linear = (z.flatten(1) @ model.components).view_as(tokens)
+    torch.testing.assert_close(decoded, linear + model.decoder(tokens, z), atol=1e-5, rtol=0)

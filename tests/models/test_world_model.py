@@ -250,3 +250,46 @@ def test_bfloat16_autocast_stays_close_and_returns_float32():
     assert velocity.dtype == c.tokens.dtype == model.proprio_delta(c).dtype == torch.float32
     reference = model.velocity(noise(), t, exact)
     assert 0 < (velocity - reference).abs().mean() < 0.03 * reference.abs().mean()
+
+
+ANCHORED = replace(OURS, anchor=True)
+
+
+def anchored() -> FlowWorldModel:
+    model = randomised(ANCHORED)
+    model.components.copy_(torch.linalg.qr(torch.randn(108, 24, generator=generator(8))).Q.T)
+    model.set_latent_statistics(torch.full((4, 6), 2.0), torch.full((4, 6), 0.5))
+    return model
+
+
+def test_the_anchor_is_the_linear_latent_of_the_regressed_change():
+    model = anchored()
+    c = model.condition(**inputs())
+    assert c.change.shape == (6, 9, 12) and c.anchor.shape == (6, 4, 6)
+    latent = (c.change.flatten(1) @ model.components.T).view(6, 4, 6)
+    torch.testing.assert_close(model.from_flow(c.anchor), latent, atol=1e-5, rtol=0)
+    torch.testing.assert_close(c[2:4].anchor, c.anchor[2:4])
+    assert randomised(OURS).condition(**inputs()).anchor is None
+
+
+def test_an_untrained_flow_ends_at_its_anchor():
+    """With an output layer of zero, one Euler step from zero noise gives the anchor, for every draw."""
+    model = anchored()
+    for parameter in model.flow_out_proj.parameters():
+        parameter.zero_()
+    c = model.condition(**inputs())
+    found = model.sample(c.repeat(2), torch.zeros(12, 4, 6), 1)
+    torch.testing.assert_close(found, c.anchor.repeat_interleave(2, 0), atol=1e-6, rtol=0)
+
+
+def test_the_flow_teaches_the_regression_nothing():
+    """Gradients of velocities stop before the stage that regresses; those of the change reach it."""
+    model = anchored()
+    with torch.enable_grad():
+        c = model.condition(**inputs())
+        model.velocity(noise(), torch.tensor([0.5]), c).square().mean().backward()
+        assert model.cond_blocks[0].attn.in_proj_weight.grad is None and model.change_proj.weight.grad is None
+        assert model.flow_blocks[0].cross_attn.in_proj_weight.grad.abs().max() > 0
+        assert model.anchor_proj.weight.grad.abs().max() > 0
+        c.change.square().mean().backward()
+        assert model.cond_blocks[0].attn.in_proj_weight.grad.abs().max() > 0

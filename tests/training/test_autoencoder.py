@@ -115,3 +115,16 @@ def test_resume_is_exact(store, config, tmp_path):
 def test_shares_out_of_range(store, config):
     with pytest.raises(ValueError, match="feedback=1.5"):
         training(store, config, feedback=1.5)
+
+
+def test_a_linear_path_starts_from_the_principal_components_of_residuals(store, config):
+    linear = replace(config, linear_path=True, encoder_blocks=0)
+    one, again, other = (training(store, linear, seed=seed) for seed in (0, 0, 1))
+    components = one.model.components
+    torch.testing.assert_close(components @ components.T, torch.eye(32), atol=1e-4, rtol=0)
+    assert torch.equal(components, again.model.components) and not torch.equal(components, other.model.components)
+    found, without = one.evaluate(0), training(store, config).evaluate(0)
+    for name in (name for name in found if name.endswith("_r2")):
+        assert found[name] > without[name] + 0.1, name
+    on = training(store, linear, start=one.model.state_dict())
+    assert torch.equal(on.model.components, components)

@@ -234,3 +234,24 @@ def test_a_continued_training_starts_from_the_given_weights(store, autoencoder, 
     second = training(store, autoencoder, config, seed=5, start=weights)
     assert all(torch.equal(value, weights[name]) for name, value in second.model.state_dict().items())
     assert second.describe()["start"] and not first.describe()["start"]
+
+
+@pytest.fixture
+def linear(store, autoencoder_weights):
+    """An untrained autoencoder with principal components."""
+    config = replace(autoencoder_weights[0], linear_path=True, encoder_blocks=0)
+    return AutoencoderTraining(store, config, batch_size=8, seed=0, max_horizon=8).model
+
+
+def test_an_anchored_flow_learns_to_regress(store, linear, config, tmp_path):
+    trainable = training(store, linear, replace(config, anchor=True), decoded_weight=2.0, feedback=0.25)
+    assert torch.equal(trainable.model.components, linear.components)
+    before = trainable.evaluate(0)
+    result = fit(trainable, replace(LOOP, steps=400, lr=5e-3, save_every=400, eval_every=400, ema=0.95), tmp_path, **QUIET)
+    name = next(name for name in before if name.endswith("c1_t0_s1_moving"))
+    assert before[name] == pytest.approx(1.0) and result["metrics"][name] < 0.95
+
+
+def test_an_anchor_needs_components(store, autoencoder, config):
+    with pytest.raises(ValueError, match="linear_path=True"):
+        training(store, autoencoder, replace(config, anchor=True))

@@ -13,7 +13,7 @@ from safetensors.torch import load_file
 
 from benchmarks.baselines import budget
 from benchmarks.baselines.interface import parameter_count, rollout
-from benchmarks.baselines.models import STAGES, load_model
+from benchmarks.baselines.models import STAGES, load_model, share_of
 from benchmarks.baselines.recorded import Recorded
 from benchmarks.baselines.train import Args, main, setting_of
 from rla_gym.data import EpisodeDataset, TokenStore
@@ -100,10 +100,18 @@ def test_video_diffusion_needs_frames_and_the_stores_encoder(
 
 def test_all_models_of_the_comparison_are_there() -> None:
     assert set(STAGES) == {
-        "persistence", "rla-wm", "z-regression", "fm-wm", "dino-wm", "dino-wm-frames", "dino-wm-stable-worldmodel",
-        "lewm", "video-diffusion",
+        "persistence", "rla-wm", "rla-wm-unanchored", "z-regression", "fm-wm", "dino-wm", "dino-wm-frames",
+        "dino-wm-stable-worldmodel", "lewm", "video-diffusion",
     }  # fmt: skip
     assert all(sum(stage.share for stage in stages) == 1.0 for stages in STAGES.values() if stages)
+
+
+def test_a_linear_autoencoder_needs_less_of_the_budget(args: Args) -> None:
+    plain, linear = setting_of(args), setting_of(replace(args, preset="nano"))
+    both = STAGES["rla-wm"]
+    assert [share_of(stage, plain) for stage in both] == [0.4, 0.6]
+    assert [share_of(stage, linear) for stage in both] == [0.1, 0.9]
+    assert share_of(STAGES["fm-wm"][0], linear) == 1.0  # its only training is called "flow" too
 
 
 def test_unknown_models_are_named(args: Args) -> None:
