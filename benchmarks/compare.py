@@ -20,7 +20,9 @@ from benchmarks.baselines.train import Args as TrainArgs
 from benchmarks.baselines.train import main as train
 from rla_gym.files import read_json
 
-MODELS = ("rla-wm", "rla-wm-unanchored", "z-regression", "dino-wm", "fm-wm", "lewm", "dino-wm-frames", "video-diffusion")
+MODELS = (
+    "rla-wm", "rla-wm-unanchored", "z-regression", "dino-wm", "fm-wm", "lewm", "dino-wm-frames", "video-diffusion",
+)  # fmt: skip
 OWNER = {"z-regression": "rla-wm", "rla-wm-unanchored": "rla-wm"}
 """Models that take another one's autoencoder, of the same seed; its share of their budget counts as spent."""
 

@@ -24,11 +24,8 @@ from torch import Tensor, nn
 
 import rla_gym
 from benchmarks.record import run_record
-from rla_gym.data.episodes import Episode
-from rla_gym.data.rollout import record_episode
-from rla_gym.data.seeds import EpisodePlan
 from rla_gym.demo.clone import held_out
-from rla_gym.demo.demonstrations import demonstration_seeds, episode_pairs
+from rla_gym.demo.demonstrations import episode_pairs, successful_episodes
 from rla_gym.demo.evaluate import Evaluation, run_episodes
 from rla_gym.demo.intervals import rate_text, wilson
 from rla_gym.demo.seeds import stream_seed
@@ -145,16 +142,7 @@ def state_inputs(names: Sequence[str], objects: np.ndarray) -> np.ndarray:
 def record(bundle: rla_gym.Bundle, args: Args, seed: int) -> Pairs:
     """Fresh successful demonstrations of the task's expert, as `rla-gym demo` records them."""
     task = rla_gym.make_task(bundle.config.task)
-    kept: list[Episode] = []
-    tried = 0
-    while len(kept) < args.demonstrations:
-        reset_seed, policy_seed = demonstration_seeds(seed, tried)
-        episode = record_episode(task, EpisodePlan(tried, reset_seed, policy_seed, "expert", args.noise)).episode
-        tried += 1
-        if episode.success and len(episode) > bundle.config.chunk:
-            kept.append(episode)
-        elif tried >= 5 * args.demonstrations:
-            raise SystemExit(f"the expert solved {len(kept)} of {tried} episodes: take a lower --noise")
+    kept, _ = successful_episodes(task, args.demonstrations, args.noise, seed, bundle.config.chunk)
     task.close()
     pairs, size = [episode_pairs(bundle, episode) for episode in kept], bundle.config.features.size
     names, counts = bundle.config.object_names, [len(chunks) for _, chunks in pairs]

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.report.html import interval
-from benchmarks.report.targets import horizon_place, judged
+from benchmarks.report.targets import horizon_place
 from benchmarks.speed.tables import speed
 from rla_gym.demo.intervals import difference_text, rate_text
 from rla_gym.files import read_json
@@ -159,22 +159,28 @@ def models(found: dict[str, Any]) -> str:
         place, kinds = horizon_place(result), ("recorded", "counterfactual")
         for model in result["models"]:
             cells = []
-            for measure in judged(result):
+            thing = result["thing"]
+            for measure in ("moving_l1", f"{thing}_moved_mm", "ssim", "moving_energy"):
+                if measure not in result["measures"]:
+                    cells += ["–", "–"]
+                    continue
                 part = "ratio" if result["measures"][measure]["relative_to"] else "value"
                 means = [result["means"][kind][measure].get(model) for kind in kinds]
                 cells += [interval(mean[part][place], 2) if mean else "–" for mean in means]
-            rows.append(f"| {task} | {model} | {' | '.join(cells + ['–'] * (6 - len(cells)))} |")
+            rows.append(f"| {task} | {model} | {' | '.join(cells)} |")
     first = next(iter(found.values()))
     title = "**Is it better than its peers?** Models of one size, trained at equal cost on the same episodes.\n\n"
     return title + _table(
         "| task | model | moving tokens | the same, other actions | thing | the same, other actions | SSIM | the same, "
-        "other actions |",
+        "other actions | energy score | the same, other actions |",
         rows,
         f"After {first['horizons'][horizon_place(first)]} chunks, with recorded and with other actions from the same "
         "held-out starts. Tokens: L1 on the patches that moved, thing: its position as a probe reads it, where it "
         "truly moved, both over the error if nothing moved; SSIM of frames, all decoded by one decoder but those of "
-        "models that draw their own. 95 % intervals over episodes and training seeds (`benchmarks/results/fidelity/`; "
-        "`python -m benchmarks.report` makes a page of all measures, tests and pictures).",
+        "models that draw their own; energy score of eight samples on moving tokens, as a ratio too: of a model that "
+        "draws nothing it is the error of its one prediction. 95 % intervals over episodes and training seeds "
+        "(`benchmarks/results/fidelity/`; `python -m benchmarks.report` makes a page of all measures, tests and "
+        "pictures).",
     )
 
 

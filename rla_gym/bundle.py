@@ -250,13 +250,7 @@ class Bundle:
         """
         if self.image_decoder is None:
             raise ValueError(f"checkpoint {self.config.name!r} has no image decoder, so its dreams have no pictures")
-        # Convolutions round by the size of their batch. One frame at a time costs the CPU next to nothing.
-        parts = tokens.split(1 if tokens.device.type == "cpu" else len(tokens))
-        grid, size = self.config.grid, self.config.frame_size
-        with torch.inference_mode():
-            images = torch.cat([self.image_decoder.image(part, grid, size) for part in parts])
-            pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
-            return np.ascontiguousarray(pixels.cpu().numpy())
+        return self.image_decoder.frames(tokens, self.config.grid, self.config.frame_size)
 
     def scale_actions(self, actions: np.ndarray) -> np.ndarray:
         """Actions (..., A) of the task's bounds to [-1, 1] float32; a bound without width gives 0."""

@@ -30,7 +30,7 @@ class Args:
     tokens: Path
     """Token store of any task of the comparison."""
     out: Path
-    """JSON file that is written."""
+    """JSON file that is written; costs that it has of other models, at the same sizes, are kept."""
     data: Path | None = None
     """The data set whose frames the tokens are; video diffusion needs it."""
     encoder: Path | None = None
@@ -40,6 +40,8 @@ class Args:
     batch_size: int = 32
     precision: Literal["no", "bf16"] = "bf16"
     chunk: int = 4
+    rounds: int = 3
+    """Each cost is the lowest of so many measurements, far from one another: neighbours can only add to it."""
     threads: int = 1
 
 
@@ -50,17 +52,20 @@ def main(args: Args) -> dict[str, Any]:
 
     use_threads(args.threads)
     found: dict[str, dict[str, float]] = {}
-    for name in args.models:
+    for name in args.rounds * args.models:
         with TemporaryDirectory() as folder:
             asked = TrainArgs(
                 model=name, tokens=args.tokens, out=Path(folder), data=args.data, encoder=args.encoder,
                 preset=args.preset, chunk=args.chunk, batch_size=args.batch_size, starts=8,
             )  # fmt: skip
             setting = setting_of(asked)
-            found[name] = {stage.folder: _measured(stage, setting, args.precision) for stage in STAGES[name]}
-        print(name, {stage: round(seconds, 4) for stage, seconds in found[name].items()}, flush=True)
+            here = {stage.folder: _measured(stage, setting, args.precision) for stage in STAGES[name]}
+        found[name] = {stage: min(seconds, found.get(name, here)[stage]) for stage, seconds in here.items()}
+        print(name, {stage: round(seconds, 4) for stage, seconds in here.items()}, flush=True)
     result = {**run_record(), "tokens": str(args.tokens), "sizes": sizes_of(setting, args.precision)}
-    result["seconds_a_step"] = found
+    before = read_json(args.out) if args.out.is_file() else {}
+    kept = before["seconds_a_step"] if before.get("sizes") == result["sizes"] else {}
+    result["seconds_a_step"] = {**kept, **found}
     write_json(args.out, result)
     return result
 
@@ -94,7 +99,8 @@ def _measured(stage: Stage, setting: Setting, precision: str) -> float:
     """Seconds a step; the weights of a training that others build on are left behind after one step."""
     loop = loop_of(stage, setting, precision)
     seconds = seconds_a_step(lambda: stage.build(setting), loop)
-    fit(stage.build(setting), LoopConfig(**loop, steps=1), setting.out / stage.folder, progress=False, tensorboard=False)
+    once = LoopConfig(**loop, steps=1)
+    fit(stage.build(setting), once, setting.out / stage.folder, progress=False, tensorboard=False, cpu=True)
     return seconds
 
 

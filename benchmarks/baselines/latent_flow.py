@@ -65,7 +65,7 @@ class LatentFlow(WorldModel):
             shape = (config.latent_tokens, config.latent_channels)
             drawn = np.float32(self.temperature) * keyed_normal(keys, shape)
             noise = torch.from_numpy(drawn).to(state.tokens)
-        felt = state.tokens.new_zeros(batch, 0) if state.proprio is None else state.proprio
+        felt = state.tokens.new_zeros(len(state.tokens), 0) if state.proprio is None else state.proprio
         tokens, felt = dream_chunk(
             self.flow, self.autoencoder, state.tokens, chunks, felt, noise, self.steps, self.midpoint
         )

@@ -25,7 +25,7 @@ from rla_gym.reference_data import check_store
 from rla_gym.training.batches import proprio_statistics
 
 CURVE = "curve.json"
-FLOWS = ("rla-wm", "fm-wm")
+FLOWS = ("rla-wm", "rla-wm-unanchored", "fm-wm")
 """Models that can be sampled at another temperature than the one that they are used at."""
 
 
@@ -211,5 +211,5 @@ def load_trained(
     )
 
 
-PATHS = ("tokens", "out", "data", "encoder", "autoencoder")
+PATHS = ("tokens", "out", "data", "encoder", "autoencoder", "costs")
 """Settings of a training that are paths."""

@@ -17,7 +17,9 @@ from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
 from rla_gym.data import TokenStore
 from rla_gym.models.encoder import Encoder
+from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.reference_data import check_store
+from rla_gym.trained import TrainedRun
 
 
 def listed(args: Args, store: TokenStore, entries: list[Entry]) -> HandleList:
@@ -72,6 +74,25 @@ def tokenizer(args: Args, store: TokenStore, bundle: Bundle | None) -> Callable[
     return encode
 
 
-def drawn(bundle: Bundle, tokens: Tensor) -> np.ndarray:
-    """Frames (B, H, W, 3) uint8 of tokens (B, L, C)."""
-    return bundle.decode_images(tokens.to(bundle.device))
+def painter(args: Args, store: TokenStore, bundle: Bundle | None) -> Callable[[Tensor], np.ndarray] | None:
+    """Tokens (B, L, C) to frames (B, H, W, 3) uint8; None without an image decoder.
+
+    Raises:
+        ValueError: the run of the image decoder is of another data set.
+    """
+    if args.image_decoder is None:
+        if bundle is None or bundle.image_decoder is None:
+            return None
+        checkpoint = bundle.to(torch.device(args.device))
+        return lambda tokens: checkpoint.decode_images(tokens.to(checkpoint.device))
+    run = TrainedRun.read(args.image_decoder)
+    trained_on, dataset = run.trainable["data"]["dataset"], store.info["dataset"]
+    if trained_on != dataset:
+        raise ValueError(
+            f"the image decoder in {args.image_decoder} was trained on the data set {trained_on[:12]}, {args.tokens} "
+            f"is of {dataset[:12]}, with a channel map of its own: `rla-gym train image-decoder` makes one for it"
+        )
+    decoder = ImageDecoder(run.config(ImageDecoderConfig)).eval().to(args.device)
+    run.fill("image_decoder", decoder)
+    height, width = store.info["spec"]["frame_size"]
+    return lambda tokens: decoder.frames(tokens.to(args.device), store.grid, (int(height), int(width)))

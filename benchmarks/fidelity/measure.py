@@ -30,6 +30,7 @@ class Ruler:
         thresholds: by horizon, how much a patch must change to count as moving.
         draw: tokens (B, L, C) on the CPU to frames (B, H, W, 3) uint8; None: only what models draw themselves.
         lpips: a distance of images; None: it is not measured.
+        bf16: predict under autocast to bfloat16.
     """
 
     reader: Reader
@@ -37,6 +38,7 @@ class Ruler:
     thresholds: dict[int, float]
     draw: Callable[[Tensor], np.ndarray] | None = None
     lpips: Callable[[Tensor, Tensor], Tensor] | None = None
+    bf16: bool = False
 
     def moving(self, truth: Truth, horizon: int) -> Tensor:
         """Bool (B, L): patches that truly changed more than the threshold."""
@@ -50,7 +52,7 @@ class Ruler:
         first = self.reader.read(truth.tokens[:, 0])
         found: list[Found] = []
         chunks = torch.from_numpy(truth.chunks[:, : self.horizons[-1]])
-        for horizon, state in enumerate(states(model, start, chunks, seeds), start=1):
+        for horizon, state in enumerate(states(model, start, chunks, seeds, bf16=self.bf16), start=1):
             if horizon not in places:
                 continue
             tokens = state.tokens.float().cpu()
@@ -72,7 +74,7 @@ class Ruler:
         true = self.reader.truth(truth.objects, truth.proprio)
         found: list[Found] = []
         chunks = torch.from_numpy(truth.chunks[:, : self.horizons[-1]])
-        for horizon, state in enumerate(states(model, start, chunks, seeds, count), start=1):
+        for horizon, state in enumerate(states(model, start, chunks, seeds, count, self.bf16), start=1):
             if horizon not in self.horizons:
                 continue
             tokens = state.tokens.float().cpu()

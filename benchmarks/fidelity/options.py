@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Literal
 
 from benchmarks.fidelity.handles import file_of
 
@@ -18,6 +19,8 @@ class Args:
     """Checkpoints and folders of trained baselines, each PLACE or NAME=PLACE."""
     decoder: str | None = None
     """Checkpoint whose encoder and image decoder are used; None: the first checkpoint among the models, if any."""
+    image_decoder: Path | None = None
+    """Folder of an image decoder's run (`rla-gym train image-decoder`), where the decoder is in no checkpoint."""
     encoder: Path | None = None
     """Encoder's file, where no checkpoint is given."""
     data: Path | None = None
@@ -59,6 +62,8 @@ class Args:
     strips: Path | None = None
     """Folder of the strips of frames; None: runs/fidelity/TASK."""
     device: str = "cpu"
+    precision: Literal["no", "bf16"] = "no"
+    """bf16: models predict under autocast, as dreams for training do; probe and pictures stay in float32."""
     threads: int = 1
     smoke: bool = False
     """A few starts drawn on the spot and little of everything: whether it runs, not how good anything is."""

@@ -45,7 +45,8 @@ def write_strips(
     for run in runs:
         start = run.start(truth, device)
         frames = [
-            ruler.frames(state, state.tokens.float().cpu()) for state in states(run.model(truth), start, chunks, seeds)
+            ruler.frames(state, state.tokens.float().cpu())
+            for state in states(run.model(truth), start, chunks, seeds, bf16=ruler.bf16)
         ]
         if all(frame is not None for frame in frames):
             drawn[run.label] = np.stack([truth.frames[:, 0], *(f for f in frames if f is not None)], axis=1)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from benchmarks.fidelity.bench import Bench
 from benchmarks.fidelity.entries import Entry, load_entries
 from benchmarks.fidelity.handles import HandleList, file_of
 from benchmarks.fidelity.images import cached_lpips
-from benchmarks.fidelity.inputs import decoder_of, drawn, encoder_file, listed, tokenizer
+from benchmarks.fidelity.inputs import decoder_of, encoder_file, listed, painter, tokenizer
 from benchmarks.fidelity.measure import Ruler
 from benchmarks.fidelity.options import Args, smoked, strip_folder
 from benchmarks.fidelity.pictures import write_index
@@ -59,7 +58,8 @@ def main(args: Args) -> dict[str, Any]:
         reader=reader,
         horizons=args.horizons,
         thresholds={h: motion_threshold(store, h * handles.chunk, args.seed) for h in args.horizons},
-        draw=None if bundle is None or bundle.image_decoder is None else partial(drawn, bundle.to(device)),
+        draw=painter(args, store, bundle),
+        bf16=args.precision == "bf16",
         lpips=None if args.lpips is None else cached_lpips(args.lpips),
     )
     runs = all_runs(entries, Recorded(store, dataset))

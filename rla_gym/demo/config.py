@@ -130,6 +130,10 @@ class DemoConfig:
                 "demonstrations and a share between 0 and 1 of them held out"
             )
 
+    def sampler(self) -> dict[str, Any]:
+        """Keyword arguments of all environments that dream."""
+        return {"steps": self.steps, "temperature": self.temperature, "precision": self.precision}
+
     def dream_options(self) -> dict[str, Any]:
         """Keyword arguments of the environment that dreams are trained in."""
         return {

@@ -46,6 +46,24 @@ def record_demonstrations(bundle: Bundle, task: Task, count: int, noise: float, 
     Raises:
         RuntimeError: the expert hardly ever succeeds.
     """
+    kept, tried = successful_episodes(task, count, noise, seed, bundle.config.chunk)
+    pairs = [episode_pairs(bundle, episode) for episode in kept]
+    return Demonstrations(
+        np.concatenate([observations for observations, _ in pairs]),
+        np.concatenate([chunks for _, chunks in pairs]),
+        np.repeat(np.arange(len(pairs)), [len(chunks) for _, chunks in pairs]),
+        tuple(episode.seed for episode in kept),
+        tried,
+        noise,
+    )
+
+
+def successful_episodes(task: Task, count: int, noise: float, seed: int, chunk: int) -> tuple[list[Episode], int]:
+    """`count` successful episodes of the task's expert that are longer than a chunk, and how many were tried.
+
+    Raises:
+        RuntimeError: the expert hardly ever succeeds.
+    """
     kept: list[Episode] = []
     tried = 0
     while len(kept) < count:
@@ -57,17 +75,9 @@ def record_demonstrations(bundle: Bundle, task: Task, count: int, noise: float, 
         reset_seed, policy_seed = demonstration_seeds(seed, tried)
         episode = record_episode(task, EpisodePlan(tried, reset_seed, policy_seed, "expert", noise)).episode
         tried += 1
-        if episode.success and len(episode) > bundle.config.chunk:
+        if episode.success and len(episode) > chunk:
             kept.append(episode)
-    pairs = [episode_pairs(bundle, episode) for episode in kept]
-    return Demonstrations(
-        np.concatenate([observations for observations, _ in pairs]),
-        np.concatenate([chunks for _, chunks in pairs]),
-        np.repeat(np.arange(len(pairs)), [len(chunks) for _, chunks in pairs]),
-        tuple(episode.seed for episode in kept),
-        tried,
-        noise,
-    )
+    return kept, tried
 
 
 def demonstration_seeds(seed: int, index: int) -> tuple[int, int]:

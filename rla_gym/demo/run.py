@@ -118,9 +118,7 @@ def dream_env(config: DemoConfig, bundle: Bundle) -> Any:
     env: Any = RLAWorldVecEnv(
         bundle,
         config.num_envs,
-        steps=config.steps,
-        temperature=config.temperature,
-        precision=config.precision,
+        **config.sampler(),
         uncertainty="disagreement" if penalized else None,
         disagreement_samples=2,
         success_bonus=config.success_bonus,
@@ -151,14 +149,7 @@ def evaluate_dream(agent: Predictor, config: DemoConfig, bundle: Bundle, seed: i
         "max_episode_steps": None,
         "terminate_on_success": True,
     }
-    env = RLAWorldVecEnv(
-        bundle,
-        len(references),
-        steps=config.steps,
-        temperature=config.temperature,
-        precision=config.precision,
-        **options,
-    )
+    env = RLAWorldVecEnv(bundle, len(references), **config.sampler(), **options)
     env.set_options([{"reference": int(reference), "frame": 0} for reference in references])
     return run_episodes(agent, env, len(references), stream_seed("dream-evaluation", seed))
 

@@ -37,14 +37,7 @@ class DreamSpeed:
 
 def dream_speed(config: DemoConfig, bundle: Bundle, steps: int = 12) -> DreamSpeed:
     """Measure `steps` batched steps of `config.num_envs` dreams under random actions."""
-    env = RLAWorldVecEnv(
-        bundle,
-        config.num_envs,
-        steps=config.steps,
-        temperature=config.temperature,
-        precision=config.precision,
-        **config.dream_options(),
-    )
+    env = RLAWorldVecEnv(bundle, config.num_envs, **config.sampler(), **config.dream_options())
     try:
         env.seed(0)
         env.reset()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import nn
@@ -137,3 +138,12 @@ class ImageDecoder(nn.Module):
             wide = raw.double() if raw.device.type == "cpu" else raw
             raw = F.interpolate(wide, size=tuple(size), mode="bilinear", align_corners=False).float()
         return raw.clamp(0, 1)
+
+    def frames(self, tokens: torch.Tensor, grid: tuple[int, int], size: tuple[int, int]) -> np.ndarray:
+        """Frames (B, H, W, 3) uint8 of tokens (B, L, C), see `image`; on the CPU a frame does not depend on B."""
+        # Convolutions round by the size of their batch. One frame at a time costs the CPU next to nothing.
+        parts = tokens.split(1 if tokens.device.type == "cpu" else len(tokens))
+        with torch.inference_mode():
+            images = torch.cat([self.image(part, grid, size) for part in parts])
+            pixels = (images * 255).round().to(torch.uint8).permute(0, 2, 3, 1)
+            return np.ascontiguousarray(pixels.cpu().numpy())

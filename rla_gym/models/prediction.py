@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import torch
 from torch import Tensor
 
 from rla_gym.models.autoencoder import RLAAutoencoder

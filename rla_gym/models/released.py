@@ -46,6 +46,7 @@ def load_released_autoencoder(run_dir: str | Path) -> RLAAutoencoder:
     )
     files = _latest_files(run, ("encoder", "decoder"))
     model = RLAAutoencoder(sizes)
+    assert model.encoder is not None
     _load(model.encoder, files["encoder"])
     _load(model.decoder, files["decoder"])
     return model.eval()

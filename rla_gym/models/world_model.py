@@ -96,6 +96,8 @@ class FlowWorldModel(LatentSpace):
         ValueError: `config.prediction` is unknown, `robots` is empty, or `heads` does not divide a width.
     """
 
+    components: torch.Tensor
+
     def __init__(self, config: FlowConfig, generator: torch.Generator | None = None) -> None:
         latent_shape = (config.latent_tokens, config.latent_channels)
         super().__init__(latent_shape, config.latent_scale, config.per_dimension_scale)

@@ -56,7 +56,8 @@ class FlowTraining:
         held_out_chunks: starts that held-out metrics are measured from.
         decoded_weight: weight of the decoded loss (ours; 0 in the release): the tokens of the central sample of every
             conditioning (one Euler step from zero noise through the frozen autoencoder's decoder; with an anchor the
-            regressed tokens, which learn from this alone) are compared with the true later tokens. The velocity loss counts all latent numbers alike; this one counts what they do to the tokens.
+            regressed tokens, which learn from this alone) are compared with the true later tokens. The velocity loss
+            counts all latent numbers alike; this one counts what they do to the tokens.
         moving_weight: weight of moving patches in it.
         start: weights to go on from (a state dict of `FlowWorldModel`), latent statistics included; None: new ones.
     """

@@ -23,7 +23,7 @@ def brief_timing(monkeypatch: pytest.MonkeyPatch) -> None:
 def measured(encoded: TokenStore, tmp_path: Path) -> Path:
     path = tmp_path / "costs.json"
     models = ("rla-wm", "z-regression", "dino-wm")
-    costs.main(costs.Args(tokens=encoded.path, out=path, models=models, batch_size=4, precision="no"))
+    costs.main(costs.Args(tokens=encoded.path, out=path, models=models, batch_size=4, precision="no", rounds=2))
     return path
 
 

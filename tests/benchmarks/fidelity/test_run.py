@@ -10,19 +10,25 @@ from typing import Any
 import imageio.v3 as iio
 import numpy as np
 import pytest
+import torch
 
 from benchmarks.baselines import train
 from benchmarks.fidelity.actions import KINDS
 from benchmarks.fidelity.agent import agent_chunks, load_agent
 from benchmarks.fidelity.entries import load_entries
+from benchmarks.fidelity.inputs import painter
 from benchmarks.fidelity.options import Args
 from benchmarks.fidelity.pictures import INDEX, SIMULATOR
 from benchmarks.fidelity.results import read_raw
+from benchmarks.fidelity.rollouts import states
 from benchmarks.fidelity.run import main
 from rla_gym.bundle import Bundle
-from rla_gym.data import TokenStore
+from rla_gym.data import EpisodeDataset, TokenStore
 from rla_gym.envs.sb3 import RLAWorldVecEnv
 from rla_gym.files import read_json
+from rla_gym.models.image_decoder import ImageDecoderConfig
+from rla_gym.training.image_decoder import ImageDecoderTraining
+from rla_gym.training.loop import LoopConfig, fit
 
 IMAGES = find_spec("torchmetrics") is not None
 
@@ -116,9 +122,35 @@ def test_an_agent_acts_on_what_it_dreams(bundle: Bundle, encoded: TokenStore, ag
     np.testing.assert_allclose(found[1:2], alone, atol=1e-4)
 
 
-def test_models_that_do_not_fit_are_refused(encoded: TokenStore, checkpoint: Path, folder: Path, args: Args) -> None:
-    import torch
+def test_an_image_decoder_that_is_in_no_checkpoint(
+    args: Args, encoded: TokenStore, recorded: EpisodeDataset, tmp_path: Path
+) -> None:
+    config = ImageDecoderConfig(encoded.tokens.shape[2], (16, 8, 8, 8, 8), 0, (0, 0, 0, 0), False)
+    training = ImageDecoderTraining(encoded, recorded, config, batch_size=2, seed=0, max_frames=16, held_out_frames=4)
+    loop = LoopConfig(steps=1, batch_size=2)
+    fit(training, loop, tmp_path / "image_decoder", tensorboard=False, progress=False, cpu=True)
+    own = replace(args, image_decoder=tmp_path / "image_decoder")
+    draw = painter(own, encoded, None)
+    assert draw is not None and painter(args, encoded, None) is None
+    frames = draw(encoded.normalized(np.arange(3)))
+    assert frames.shape == (3, 112, 112, 3) and frames.dtype == np.uint8
+    other = replace(encoded, info={**encoded.info, "dataset": "0" * 64})
+    with pytest.raises(ValueError, match="is of 000000000000, with a channel map of its own"):
+        painter(own, other, None)
 
+
+def test_bfloat16_changes_little(encoded: TokenStore, folder: Path) -> None:
+    entry = load_entries((str(folder),), encoded, None, None, (1, 1.0), torch.device("cpu"))[0]
+    rows = encoded.starts[:4]
+    chunks, start = entry.recorded.chunks(rows, 4, 2), entry.start(rows, torch.device("cpu"))
+    exact, rounded = (list(states(entry.model, start, chunks, np.arange(4), bf16=bf16)) for bf16 in (False, True))
+    for one, other in zip(exact, rounded, strict=True):
+        assert other.tokens.dtype == torch.float32
+        change = (one.tokens - start.tokens).abs().mean()
+        assert 0 < (one.tokens - other.tokens).abs().mean() < 0.1 * change
+
+
+def test_models_that_do_not_fit_are_refused(encoded: TokenStore, checkpoint: Path, folder: Path, args: Args) -> None:
     def load(*specs: str) -> None:
         load_entries(specs, encoded, None, None, (1, 1.0), torch.device("cpu"))
 
