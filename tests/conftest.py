@@ -73,8 +73,8 @@ def peaked(model: KeypointFeatures) -> KeypointFeatures:
     return model
 
 
-def make_bundle(store: TokenStore, encoder: Encoder) -> Bundle:
-    """A bundle of tiny networks with random weights on the episodes of `store`."""
+def make_bundle(store: TokenStore, encoder: Encoder, anchor: bool = False) -> Bundle:
+    """A bundle of tiny networks with random weights on the episodes of `store`; with `anchor`, linear latents."""
     spec, grid = store.info["spec"], store.grid
     configs = build_configs("tiny", CHANNELS, grid, 2, spec["proprio_size"], CHUNK)
     sizes = {"encoder_width": 32, "encoder_blocks": 1, "decoder_width": 32, "decoder_blocks": 1}
@@ -82,6 +82,9 @@ def make_bundle(store: TokenStore, encoder: Encoder) -> Bundle:
     flow = replace(
         configs.flow, latent_tokens=4, latent_channels=8, width=32, flow_width=32, conditioning_blocks=1, flow_blocks=2
     )
+    if anchor:
+        autoencoder = replace(autoencoder, linear_path=True, encoder_blocks=0)
+        flow = replace(flow, anchor=True)
     decoder = ImageDecoderConfig(CHANNELS, (16, 8, 8, 8, 8), 0, (0, 0, 0, 0), False)
     features = FeaturesConfig(CHANNELS, grid, keypoints=6, width=16)
     mean, std = proprio_statistics(store)
@@ -109,7 +112,7 @@ def make_bundle(store: TokenStore, encoder: Encoder) -> Bundle:
     )
     pca = store.pca
     assert pca is not None
-    return Bundle(
+    bundle = Bundle(
         config=config,
         autoencoder=stirred(RLAAutoencoder(autoencoder, torch.Generator().manual_seed(0)), 1),
         flow=stirred(FlowWorldModel(flow, torch.Generator().manual_seed(2)), 3),
@@ -125,6 +128,11 @@ def make_bundle(store: TokenStore, encoder: Encoder) -> Bundle:
         pca_components=torch.from_numpy(pca.components),
         _encoder=encoder,
     )
+    if anchor:
+        for model in (bundle.autoencoder, bundle.flow):
+            directions = torch.randn(32, model.components.shape[1], generator=torch.Generator().manual_seed(9))
+            model.components.copy_(torch.linalg.qr(directions.T).Q.T)
+    return bundle
 
 
 @pytest.fixture(scope="session")

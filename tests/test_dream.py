@@ -10,7 +10,11 @@ import pytest
 import torch
 
 from rla_gym.bundle import Bundle
+from rla_gym.checkpoint import load_checkpoint, save_checkpoint
+from rla_gym.data import TokenStore
 from rla_gym.dream import Dream
+from rla_gym.models.encoder import Encoder
+from tests.conftest import make_bundle
 
 
 def run(bundle: Bundle, seeds: list[int], chunks: np.ndarray, **options: Any) -> list[torch.Tensor]:
@@ -135,3 +139,31 @@ def test_wrong_numbers_are_refused(bundle: Bundle) -> None:
         Dream(bundle, 1).reset(everyone, np.array([10]), np.zeros(1, int))
     with pytest.raises(ValueError, match="counted from 0"):
         Dream(bundle, 1).reset(everyone, np.zeros(1, int), np.array([500]))
+
+
+@pytest.fixture(scope="module")
+def anchored(encoded: TokenStore, small_encoder: Encoder, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    """A checkpoint with an anchored flow, as it comes back from its file."""
+    out = tmp_path_factory.mktemp("anchored") / "small"
+    return load_checkpoint(save_checkpoint(out, make_bundle(encoded, small_encoder, anchor=True)))
+
+
+@pytest.mark.parametrize("temperature", [0.0, 1.0])
+def test_rows_of_anchored_dreams_are_their_own_too(anchored: Bundle, temperature: float) -> None:
+    seeds, chunks = list(range(5)), random_chunks(2, 5)
+    together = run(anchored, seeds, chunks, temperature=temperature)
+    for row in (0, 3):
+        alone = run(anchored, [row], chunks[:, row : row + 1], temperature=temperature)
+        for whole, single in zip(together, alone, strict=True):
+            assert torch.equal(whole[row], single[0])
+
+
+def test_anchored_dreams_are_the_regression_and_samples_about_it(anchored: Bundle) -> None:
+    dream, chunk = Dream(anchored, 2, temperature=0.0), random_chunks(1, 2)[0]
+    start = dream.reset(np.ones(2, bool), np.array([0, 1]), np.array([0, 3]))
+    found = dream.step(chunk).tokens
+    conditioning = anchored.flow.condition(start.tokens, torch.from_numpy(chunk), proprio=start.proprio)
+    assert torch.allclose(found, start.tokens + conditioning.change, atol=1e-5)
+    sampled = [run(anchored, [seed], random_chunks(1, 1), temperature=1.0)[0] for seed in (0, 3)]
+    central = run(anchored, [0], random_chunks(1, 1), temperature=0.0)[0]
+    assert not torch.equal(*sampled) and not torch.equal(sampled[0], central)

@@ -181,7 +181,7 @@ class RLAAutoencoder(nn.Module):
         check_position_count("tokens", tokens, self.decoder.position)
         decoded = self.decoder(tokens, z)
         if config.linear_path:
-            decoded = decoded + (z.flatten(1).float() @ self.components).view_as(tokens)
+            decoded = decoded + full_precision(F.linear(z.flatten(1), self.components.T)).view_as(tokens)
         return tokens + decoded if config.residual_decoder else decoded
 
     def forward(self, tokens: torch.Tensor, next_tokens: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:

@@ -135,7 +135,7 @@ def test_nano_is_anchored_on_a_linear_latent():
     assert autoencoder.linear_path and not autoencoder.encoder_blocks and flow.anchor
     assert (autoencoder.latent_tokens, autoencoder.latent_channels) == (16, 32)
     assert (flow.latent_tokens, flow.latent_channels) == (16, 32)
-    assert (flow.width, flow.conditioning_blocks, flow.flow_width, flow.flow_blocks) == (72, 4, 64, 1)
+    assert (flow.width, flow.conditioning_blocks, flow.flow_width, flow.flow_blocks) == (128, 4, 64, 1)
     with torch.device("meta"):
-        assert count(RLAAutoencoder(autoencoder)) + count(FlowWorldModel(flow)) < 1e6
+        assert count(RLAAutoencoder(autoencoder)) + count(FlowWorldModel(flow)) < 2e6
     assert decoder == build_configs("tiny", 64, (8, 8), 2, 4, max_horizon=4).image_decoder
