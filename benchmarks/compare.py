@@ -105,9 +105,10 @@ def finished(folder: Path, asked: TrainArgs) -> bool:
     for name in SAME:
         value = getattr(asked, name)
         value = str(value) if isinstance(value, Path) else value
-        if made["settings"][name] != value:
+        was = made["settings"].get(name)
+        if was != value:
             raise ValueError(
-                f"the model in {folder} was trained with {name}={made['settings'][name]}, this asks for {value}: give "
+                f"the model in {folder} was trained with {name}={was}, this asks for {value}: give "
                 "the same, or another --out"
             )
     return bool(made["finished"])

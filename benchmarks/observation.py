@@ -142,8 +142,10 @@ def state_inputs(names: Sequence[str], objects: np.ndarray) -> np.ndarray:
 def record(bundle: rla_gym.Bundle, args: Args, seed: int) -> Pairs:
     """Fresh successful demonstrations of the task's expert, as `rla-gym demo` records them."""
     task = rla_gym.make_task(bundle.config.task)
-    kept, _ = successful_episodes(task, args.demonstrations, args.noise, seed, bundle.config.chunk)
-    task.close()
+    try:
+        kept, _ = successful_episodes(task, args.demonstrations, args.noise, seed, bundle.config.chunk)
+    finally:
+        task.close()
     pairs, size = [episode_pairs(bundle, episode) for episode in kept], bundle.config.features.size
     names, counts = bundle.config.object_names, [len(chunks) for _, chunks in pairs]
     states = [

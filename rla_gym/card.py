@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rla_gym.bundle import Bundle
+from rla_gym.bundle import Bundle, BundleConfig
 
 LINE = 250
 """Characters; an entry that fits is told in one line."""
@@ -37,7 +37,7 @@ def card_markdown(bundle: Bundle) -> str:
         "|---|---|",
         f"| chunk | {config.chunk} control steps of {config.action_size} numbers, {config.control_hz:g} Hz |",
         f"| episode | {config.max_episode_steps} chunks |",
-        f"| prediction | flow evaluated {config.steps} times, temperature {config.temperature:g} |",
+        f"| prediction | {_prediction(config)} |",
         f"| reward | {config.reward.mode}, {config.reward.metric} over {config.reward.patches} patches |",
         f"| reference episodes | {counts} |",
         "",
@@ -47,6 +47,12 @@ def card_markdown(bundle: Bundle) -> str:
         if card:
             lines += [f"## {title}", "", *bullets(card), ""]
     return "\n".join(lines)
+
+
+def _prediction(config: BundleConfig) -> str:
+    if config.flow.anchor and config.temperature == 0:
+        return "regressed tokens, which are the flow's central sample: temperature 0"
+    return f"flow evaluated {config.steps} times, temperature {config.temperature:g}"
 
 
 def bullets(card: Mapping[str, Any], depth: int = 0) -> list[str]:

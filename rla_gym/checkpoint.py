@@ -61,7 +61,7 @@ def save_checkpoint(folder: str | Path, bundle: Bundle, half: bool = True) -> Pa
 
     Raises:
         FileExistsError: `folder` exists and is no checkpoint.
-        ValueError: the encoder's weights would change by being stored.
+        ValueError: the encoder's weights would change by being stored, or the flow is anchored in another autoencoder.
     """
     folder = Path(folder)
     if folder.exists() and not (folder / CONFIG).is_file() and (not folder.is_dir() or any(folder.iterdir())):
@@ -155,6 +155,8 @@ def _load(folder: Path, modified: int, inode: int) -> Bundle:
     files = raw.pop("files")
     config = config_from_dict(raw, folder)
     tensors = _read_tensors(folder / MODEL, files.get(MODEL))
+    if config.flow.anchor and "autoencoder.components" in tensors:
+        tensors["flow.components"] = tensors["autoencoder.components"]
     references = References.from_tensors(_read_tensors(folder / REFERENCES, files.get(REFERENCES)), folder / REFERENCES)
     models: dict[str, Any] = {
         "autoencoder": RLAAutoencoder(config.autoencoder),
@@ -232,6 +234,12 @@ def _write_model(path: Path, bundle: Bundle, half: bool) -> None:
                 shortened = tensor.half()
                 tensor = shortened if bool(shortened.isfinite().all()) else tensor
             tensors[f"{name}.{key}"] = tensor.clone().contiguous()
+    # Megabytes, and the same as the autoencoder's.
+    anchored = tensors.pop("flow.components", None)
+    if anchored is not None and not torch.equal(anchored, tensors["autoencoder.components"]):
+        raise ValueError(
+            "the flow is anchored in the components of another autoencoder than the checkpoint's: train it on this one"
+        )
     for name in (*STATISTICS, *OPTIONAL_STATISTICS):
         value = getattr(bundle, name)
         if value is not None:

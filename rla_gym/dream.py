@@ -216,7 +216,7 @@ class Dream:
     def _predict(
         self, tokens: Tensor, proprio: Tensor, actions: Tensor, noise: Tensor | None
     ) -> tuple[Tensor, Tensor, Tensor | None]:
-        """Tokens and proprioception after a chunk: flow from noise to a latent action, which is then decoded.
+        """Tokens and proprioception after a chunk; `noise` (B, N, D) or None as `next_tokens` takes it.
 
         And the disagreement (B,) of samples drawn besides, where it is measured.
         """

@@ -179,14 +179,7 @@ def choose_references(
 def check_parts(trained: dict[str, TrainedRun], models: dict[str, Any], store: TokenStore) -> None:
     """Raise the ValueError of runs that belong to other data, or of a flow on another autoencoder."""
     for kind, part in trained.items():
-        found = part.trainable["data"]
-        # The flow's proprioception is standardised by the store's own statistics; the others see tokens only.
-        fitting = {store.info["dataset"], *([] if kind == "flow" else store.info.get("like_datasets", []))}
-        if found["dataset"] not in fitting or found["encoder"] != store.info["encoder"]:
-            raise ValueError(
-                f"{kind} in {part.folder} was trained on data set {found['dataset'][:12]} with {found['encoder']}, the "
-                f"store {store.path} is of {store.info['dataset'][:12]} with {store.info['encoder']}"
-            )
+        check_data(kind, part, store)
     wanted, present = trained["flow"].trainable["autoencoder"]["weights"], weights_hash(models["autoencoder"])
     if wanted != present and not _continues(trained["autoencoder"], wanted):
         raise ValueError(
@@ -197,6 +190,18 @@ def check_parts(trained: dict[str, TrainedRun], models: dict[str, Any], store: T
         raise ValueError(
             f"the decoder in {trained['decoder'].folder} does not continue the autoencoder that the flow was trained "
             f"on ({wanted[:12]}), or its encoder was not frozen: train the decoder again, or remove that folder"
+        )
+
+
+def check_data(kind: str, part: TrainedRun, store: TokenStore) -> None:
+    """Raise the ValueError of a run of the model `kind` that was trained on tokens of other coordinates."""
+    found = part.trainable["data"]
+    # The flow's proprioception is standardised by the store's own statistics; the others see tokens only.
+    fitting = {store.info["dataset"], *([] if kind == "flow" else store.info.get("like_datasets", []))}
+    if found["dataset"] not in fitting or found["encoder"] != store.info["encoder"]:
+        raise ValueError(
+            f"{kind} in {part.folder} was trained on data set {found['dataset'][:12]} with {found['encoder']}, the "
+            f"store {store.path} is of {store.info['dataset'][:12]} with {store.info['encoder']}"
         )
 
 

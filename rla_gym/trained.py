@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -76,7 +76,7 @@ def config_of(kind: Any, values: Mapping[str, Any], place: Path) -> Any:
     A switch that is younger than the run is off, as by default.
     """
     names = {field.name for field in fields(kind)}
-    needed = {field.name for field in fields(kind) if field.default is MISSING and field.default_factory is MISSING}
+    needed = {field.name for field in fields(kind) if field.default is not False}
     if not needed <= set(values) <= names:
         raise ValueError(
             f"the run in {place} is not of a {kind.__name__} of this version: it has {sorted(set(values) - names)} too "

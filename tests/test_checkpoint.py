@@ -16,8 +16,10 @@ from safetensors.torch import load_file, save_file
 from rla_gym import checkpoint as module
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
-from rla_gym.data import EpisodeDataset
+from rla_gym.data import EpisodeDataset, TokenStore
 from rla_gym.files import read_json, sha256_file, write_json
+from rla_gym.models.encoder import Encoder
+from tests.conftest import make_bundle
 
 
 @pytest.fixture
@@ -62,6 +64,22 @@ def test_weights_are_halves_and_loaded_as_float32(checkpoint: Path, bundle: Bund
     assert stored["stats.mean"].dtype == torch.float32 and stored["flow.latent_scale"].dtype == torch.float32
     assert {value.dtype for value in bundle.flow.state_dict().values()} == {torch.float32}
     assert not any(parameter.requires_grad for parameter in bundle.flow.parameters())
+
+
+def test_components_of_an_anchored_flow_are_kept_once(
+    encoded: TokenStore, small_encoder: Encoder, tmp_path: Path
+) -> None:
+    bundle = make_bundle(encoded, small_encoder, anchor=True)
+    folder = save_checkpoint(tmp_path / "anchored", bundle)
+    names = load_file(folder / "model.safetensors")
+    assert "autoencoder.components" in names and "flow.components" not in names
+    back = load_checkpoint(folder)
+    assert torch.equal(back.flow.components, bundle.flow.components)
+    assert "regressed tokens" not in (folder / "README.md").read_text()  # its temperature is 1
+    bundle.flow.components[0, 0] += 1
+    with pytest.raises(ValueError, match="anchored in the components of another autoencoder"):
+        save_checkpoint(tmp_path / "other", bundle)
+    assert not (tmp_path / "other").exists()
 
 
 def test_recorded_frames_give_the_recorded_tokens(bundle: Bundle, recorded: EpisodeDataset) -> None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -68,6 +68,15 @@ def test_config_of_gives_back_tuples() -> None:
         width: int
 
     assert config_of(Sizes, {"grid": [8, 8], "width": 3}, Path("run")) == Sizes((8, 8), 3)
+
+
+def test_config_of_a_run_older_than_a_switch() -> None:
+    values = asdict(RLAConfig(channels=64))
+    del values["linear_path"]
+    assert config_of(RLAConfig, values, Path("run")) == RLAConfig(channels=64)
+    del values["channels"]  # a size is no switch
+    with pytest.raises(ValueError, match=r"lacks \['channels'\]"):
+        config_of(RLAConfig, values, Path("run"))
 
 
 def test_config_of_another_model_names_the_fields() -> None:

@@ -1,9 +1,10 @@
 """How many steps a model may train: as many samples as all, or as many as fit into minutes that cost the same.
 
 Minutes are of one core: what the process computed (with a GPU, by the clock). They are turned into steps once, by
-measuring, and written down; the schedule of the learning rate ends there, and a resumed run keeps to it. A step takes
-half as long again where a neighbour shares the core's caches, so a comparison measures all its models first, while
-nothing else runs: see `benchmarks.baselines.costs`.
+measuring, and written down; the schedule of the learning rate ends there, and a resumed run keeps to it. What
+shares a core's caches makes steps longer, so a comparison measures all its models first, while nothing else runs: see
+`benchmarks.baselines.costs`. What is measured before the first step, as statistics and principal components, takes
+seconds and is not counted.
 """
 
 from __future__ import annotations

@@ -37,7 +37,8 @@ class FrameTokens:
         device = given.device
         self.encoder.to(device)
         # Measured: fewer at a time are no slower on a CPU, and the memory stays small.
-        tokens = torch.cat([self.encoder.encode(part) for part in given.split(32)])
-        if self.center is not None and self.components is not None:
-            tokens = F.linear(tokens - self.center.to(device), self.components.to(device))
+        with torch.autocast(device.type, enabled=False):  # as the truth is encoded, whatever the model runs in
+            tokens = torch.cat([self.encoder.encode(part) for part in given.split(32)])
+            if self.center is not None and self.components is not None:
+                tokens = F.linear(tokens - self.center.to(device), self.components.to(device))
         return (tokens.half().float() - self.mean.to(device)) / self.std.to(device)

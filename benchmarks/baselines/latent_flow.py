@@ -139,7 +139,7 @@ class LatentTraining(FlowTraining):
         return {**super().describe(), "name": self.name}
 
     def evaluate(self, step: int) -> dict[str, float]:
-        """See `HeldOut.measure`; of the central sample in one Euler step."""
+        """See `HeldOut.measure`; of the central sample, in one Euler step where there is no anchor."""
         self.autoencoder.to(device_of(self.model))
         return self.held_out.measure(LatentFlow(self.name, self.autoencoder, self.model))
 

@@ -7,6 +7,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+import torch
+
 from benchmarks.baselines.chunk_training import ChunkOptions
 from benchmarks.baselines.dino_wm import DinoWM, DinoWMConfig, DinoWMNetwork, DinoWMTraining
 from benchmarks.baselines.dino_wm_frames import DinoWMFrames, FramesConfig, FramesNetwork
@@ -139,8 +141,8 @@ def flow_config(name: str, setting: Setting) -> FlowConfig:
         return setting.configs.flow
     if name == "fm-wm":
         return setting.matched(lambda width: fm_wm_config(flow, width), FlowWorldModel, flow.heads)
-    beside = count(RLAAutoencoder(setting.configs.autoencoder))
-    target = rla_wm_count(setting.configs) - beside
+    with torch.device("meta"):
+        target = count(FlowWorldModel(setting.configs.flow))
     width = matched_width(lambda width: FlowWorldModel(widened(flow, width)), target, flow.heads)
     return widened(flow, width)
 
@@ -229,6 +231,7 @@ MUON = {"optimizer": "muon", "lr": 2.5e-3}
 AUTOENCODER = Stage("autoencoder", 0.4, autoencoder_training, MUON)
 
 LINEAR_SHARES = {"autoencoder": 0.1, "flow": 0.9}
+"""Of an RLA-WM whose autoencoder has a linear path, by training."""
 
 STAGES: dict[str, tuple[Stage, ...]] = {
     "persistence": (),
@@ -246,7 +249,7 @@ STAGES: dict[str, tuple[Stage, ...]] = {
 
 
 def share_of(stage: Stage, setting: Setting) -> float:
-    """Of the model's budget: an autoencoder with a linear path starts from most of what it can reach."""
+    """Of the model's budget: an autoencoder with a linear path starts from a good code, and gets less."""
     both = stage.share < 1.0 and setting.configs.autoencoder.linear_path
     return LINEAR_SHARES[stage.folder] if both else stage.share
 

@@ -1,4 +1,7 @@
-"""RLA reconstruction: what RLA-WM would predict if its flow were perfect. A bound, not a model: it knows the truth."""
+"""RLA reconstruction: what the autoencoder gives back of the truth. Not a model: it knows what comes.
+
+It bounds an RLA-WM whose tokens all come from latents; an anchored one regresses tokens past that bottleneck.
+"""
 
 from __future__ import annotations
 

@@ -16,6 +16,7 @@ from benchmarks.fidelity.options import Args
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
 from rla_gym.data import TokenStore
+from rla_gym.export import check_data
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.reference_data import check_store
@@ -86,12 +87,7 @@ def painter(args: Args, store: TokenStore, bundle: Bundle | None) -> Callable[[T
         checkpoint = bundle.to(torch.device(args.device))
         return lambda tokens: checkpoint.decode_images(tokens.to(checkpoint.device))
     run = TrainedRun.read(args.image_decoder)
-    trained_on, dataset = run.trainable["data"]["dataset"], store.info["dataset"]
-    if trained_on != dataset:
-        raise ValueError(
-            f"the image decoder in {args.image_decoder} was trained on the data set {trained_on[:12]}, {args.tokens} "
-            f"is of {dataset[:12]}, with a channel map of its own: `rla-gym train image-decoder` makes one for it"
-        )
+    check_data("image_decoder", run, store)
     decoder = ImageDecoder(run.config(ImageDecoderConfig)).eval().to(args.device)
     run.fill("image_decoder", decoder)
     height, width = store.info["spec"]["frame_size"]

@@ -45,7 +45,7 @@ class Run:
 
 
 def all_runs(entries: list[Entry], recorded: Recorded) -> list[Run]:
-    """The truth and persistence, then every entry, each RLA-WM followed by the reconstruction that bounds it.
+    """The truth and persistence, then every entry, each RLA-WM followed by the reconstruction of its autoencoder.
 
     Args:
         recorded: the episodes.

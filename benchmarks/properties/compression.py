@@ -12,7 +12,6 @@ from torch import Tensor
 from rla_gym.data import TokenStore
 from rla_gym.data.sampling import sample_pairs
 from rla_gym.models.autoencoder import RLAAutoencoder
-from rla_gym.training.principal import principal_directions
 
 Compressor = Callable[[Tensor, Tensor], Tensor]
 """Tokens (B, L, C) of two frames to the second ones as they come back."""
@@ -49,12 +48,18 @@ class ResidualPCA:
         rng = np.random.default_rng([seed, 53])
         rows, later, _ = sample_pairs(store, store.split("train"), pairs, rng, longest)
         blocks = np.array_split(np.stack([rows, later]), max(1, pairs // 256), axis=1)
-        residuals = torch.cat([(store.normalized(b) - store.normalized(a)).flatten(1) for a, b in blocks])
+        residuals = torch.cat([(store.normalized(b) - store.normalized(a)).flatten(1) for a, b in blocks]).double()
         mean = residuals.mean(dim=0)
         centred = residuals - mean
-        most = min(most, len(centred) - 1, centred.shape[1])
-        found = principal_directions(centred, most, torch.Generator().manual_seed(seed))
-        return cls(mean, found)
+        wide = centred.shape[1] > len(centred)
+        # The smaller of the two products has the same values; its vectors lead to the components.
+        product = centred @ centred.T if wide else centred.T @ centred
+        values, vectors = torch.linalg.eigh(product)
+        kept = [i for i in range(len(values) - 1, -1, -1) if values[i] > 1e-9 * values[-1]][:most]
+        found = vectors[:, kept]
+        if wide:
+            found = centred.T @ found / values[kept].sqrt()
+        return cls(mean.float(), found.T.float().contiguous())
 
     def compressor(self, numbers: int) -> Compressor | None:
         """With the first `numbers` components; None where there are fewer."""

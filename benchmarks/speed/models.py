@@ -81,7 +81,7 @@ BUILDERS: dict[str, Callable[[Bundle, Setting], WorldModel]] = {
     "lewm": lambda bundle, setting: LeWM(LeWMNetwork(lewm_config(setting), weights())),
     "video-diffusion": video_diffusion,
 }
-"""Makers by name in the registry. Z-regression is missing: it is RLA-WM in one Euler step."""
+"""Makers by name in the registry. Z-regression is missing: it is an unanchored RLA-WM in one Euler step."""
 
 
 def built(

@@ -163,7 +163,7 @@ class FlowStage(Optimization):
     end_share: float = 0.2
     """Share of draws at t = 1 exactly."""
     zero_noise: float = 0.5
-    """Share of those with zero noise, where dreams of temperature 0 start."""
+    """Share of those with zero noise, where dreams of temperature 0 start; no use with an anchor."""
     proprio_weight: float = 1.0
     """Weight of predicted proprioception."""
     moving_share: float = 0.5

@@ -70,7 +70,7 @@ def successful_episodes(task: Task, count: int, noise: float, seed: int, chunk: 
         if tried >= MOST_TRIES * count:
             raise RuntimeError(
                 f"the expert of {task.spec.name} solved {len(kept)} of {tried} episodes at noise {noise}: lower "
-                "demonstration_noise"
+                "that (demonstration_noise of a demo)"
             )
         reset_seed, policy_seed = demonstration_seeds(seed, tried)
         episode = record_episode(task, EpisodePlan(tried, reset_seed, policy_seed, "expert", noise)).episode

@@ -119,10 +119,10 @@ class RLAWorldEnv(EpisodeEnv):
 
     An image encoder (frozen; it does not run in a dream), an autoencoder of residuals between the tokens of two
     frames, a flow model that predicts the autoencoder's latent action from tokens, proprioception and actions, and a
-    decoder that adds it to the tokens. The checkpoint's README.md (`rla-gym inspect push-cube`) says what they were
-    trained on and how far they are off. Environments of one process share one loaded model; a pickled environment names
-    the checkpoint's folder and hash instead of holding weights that are the folder's; a forked process computes with
-    one thread.
+    decoder that adds it to the tokens (where the model is anchored: to tokens that it regresses). The checkpoint's
+    README.md (`rla-gym inspect push-cube`) says what they were trained on and how far they are off. Environments of one
+    process share one loaded model; a pickled environment names the checkpoint's folder and hash instead of holding
+    weights that are the folder's; a forked process computes with one thread.
 
     ## Known failure modes
 

@@ -22,7 +22,7 @@ class RLAConfig:
     channels: int = 1024
     """C, channels of the (standardised) encoder tokens."""
     patches: int = 1024
-    """L, patches of a frame; binding only with `position_embedding`."""
+    """L, patches of a frame; binding only with `position_embedding` or `linear_path`."""
     latent_tokens: int = 32
     """N, slots of the latent action."""
     latent_channels: int = 64
@@ -39,8 +39,8 @@ class RLAConfig:
     residual_decoder: bool = False
     """The decoder predicts the change of the tokens instead of the next tokens (ours)."""
     linear_path: bool = False
-    """Beside both networks, z holds and gives back principal components of the residual (ours): a start that is
-    better than minutes of training. With `encoder_blocks` 0 the encoder is this linear map alone."""
+    """Beside both networks, z holds and gives back principal components of the residual (ours), so that they start from
+    the best linear code. With `encoder_blocks` 0 the encoder is this linear map alone."""
 
 
 class TokenTransformer(nn.Module):
@@ -108,9 +108,12 @@ class TokenTransformer(nn.Module):
 class RLAAutoencoder(nn.Module):
     """Encoder of token residuals to latent actions and decoder back to tokens.
 
-    Tensors: tokens (B, L, C) float32, standardised; latent action z (B, N, D) float32, unscaled. `generator`
-        fills
-    the weights; without one torch's global generator does.
+    Tensors: tokens (B, L, C) float32, standardised; latent action z (B, N, D) float32, unscaled. `generator` fills the
+    weights; without one torch's global generator does. `components` (N·D, L·C) of a linear path are zero until
+    `AutoencoderTraining` measures them.
+
+    Raises:
+        ValueError: a configuration without any encoder.
     """
 
     components: torch.Tensor
@@ -155,7 +158,8 @@ class RLAAutoencoder(nn.Module):
 
     def encode(self, residual: torch.Tensor) -> torch.Tensor:
         """Latent action z (B, N, D) of the residual s_{t+h} - s_t (B, L, C). ValueError on another shape."""
-        check_shape("residual", residual, ("batch", "patches", self.config.channels))
+        patches = self.config.patches if self.config.linear_path else "patches"
+        check_shape("residual", residual, ("batch", patches, self.config.channels))
         z = residual.new_zeros(())
         if self.encoder is not None:
             check_position_count("residual", residual, self.encoder.position)
@@ -165,8 +169,8 @@ class RLAAutoencoder(nn.Module):
         return z
 
     def project(self, residual: torch.Tensor) -> torch.Tensor:
-        """The linear part (B, N, D) of z of the residual (B, L, C)."""
-        flat = F.linear(residual.flatten(1).float(), self.components)
+        """The linear part (B, N, D) float32 of z of the residual (B, L, C), with `linear_path`."""
+        flat = full_precision(F.linear(residual.flatten(1), self.components))
         return flat.unflatten(1, (self.config.latent_tokens, self.config.latent_channels))
 
     def decode(self, z: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
@@ -176,7 +180,8 @@ class RLAAutoencoder(nn.Module):
             ValueError: a shape differs from the configuration, or the two batches differ.
         """
         config = self.config
-        check_shape("tokens", tokens, ("batch", "patches", config.channels))
+        patches = config.patches if config.linear_path else "patches"
+        check_shape("tokens", tokens, ("batch", patches, config.channels))
         check_shape("z", z, (tokens.shape[0], config.latent_tokens, config.latent_channels))
         check_position_count("tokens", tokens, self.decoder.position)
         decoded = self.decoder(tokens, z)

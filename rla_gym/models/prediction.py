@@ -25,9 +25,12 @@ def next_tokens(
 
     Args:
         conditioning: of `FlowWorldModel.condition`, n draws of each of the B rows.
-        tokens: present tokens (B·n, L, C).
-        noise: (B·n, N, D), times the temperature; None: the central sample.
-        steps, midpoint: of `FlowWorldModel.sample`.
+        tokens: present tokens (B·n, L, C) float32.
+        noise: (B·n, N, D) float32, times the temperature; None: the central sample.
+        steps, midpoint: of `FlowWorldModel.sample`; with an anchor the central sample evaluates no flow.
+
+    Raises:
+        ValueError: shapes that do not fit each other or the models.
     """
     if conditioning.change is None or conditioning.anchor is None:
         if noise is None:

@@ -41,8 +41,7 @@ def nano(
 ) -> ModelConfigs:
     """About 1.7 million parameters at 64 channels: for minutes of one core, as in comparisons of many models.
 
-    Anchored: most of it regresses tokens, and a linear latent carries what regression leaves open. Narrower networks
-    would hardly be faster on a CPU.
+    Anchored: most of it regresses tokens, and a linear latent carries what regression leaves open.
     """
     autoencoder = _our_autoencoder(channels, grid, latents=(16, 32), width=64, heads=4, blocks=(0, 2))
     flow = _our_flow(autoencoder, action_size, proprio_size, max_horizon, width=128, heads=4, blocks=4)

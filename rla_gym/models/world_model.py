@@ -1,6 +1,6 @@
 """The flow world model: tokens and an action chunk condition a flow that turns noise into a latent action.
 
-One prediction runs `condition` once and `velocity` once for each Euler step; everything that does not depend
+One prediction runs `condition` once and `velocity` as often as the flow is evaluated; everything that does not depend
 on the noise, the keys and values of the cross-attention included, is computed in `condition`.
 
 Source: the released implementation of arXiv 2605.07079 (its paper's figure shows another conditioning).
@@ -42,7 +42,7 @@ class FlowConfig:
     channels: int = 1024
     """C, channels of the (standardised) encoder tokens."""
     patches: int = 1024
-    """L, patches of a frame; binding only with `position_embedding`."""
+    """L, patches of a frame; binding only with `position_embedding` or `anchor`."""
     latent_tokens: int = 32
     latent_channels: int = 64
     width: int = 1024
@@ -183,6 +183,8 @@ class FlowWorldModel(LatentSpace):
         check_shape("tokens", tokens, ("batch", "patches", config.channels))
         check_shape("chunk", chunk, (tokens.shape[0], "actions", "action size"))
         check_position_count("tokens", tokens, self.position)
+        if config.anchor:
+            check_shape("tokens", tokens, ("batch", config.patches, config.channels))
         action = self.qpos_encoders.encode(chunk, lengths, robots)
         embedded = self._embed_proprio(proprio, tokens.shape[0])
         guess = None
@@ -206,7 +208,7 @@ class FlowWorldModel(LatentSpace):
             change = full_precision(self.change_proj(self.change_norm(x)))
             linear = F.linear(change.detach().flatten(1), self.components).unflatten(1, self.latent_mean.shape)
             anchor = self.to_flow(full_precision(linear))
-            # The regression learns from its own loss alone: the flow's is noisy, and would cost it what it is for.
+            # The flow's loss, which is noisy, does not reach the regression.
             context = x.detach()
         keys, values = [], []
         for block in self.flow_blocks:
@@ -256,7 +258,8 @@ class FlowWorldModel(LatentSpace):
         if config.prediction == "velocity":
             # At t = 1 the best velocity is noise - E[z]: the anchor stands for most of the latter.
             return output if anchor is None else output - anchor
-        return (x - output) / t.clamp(min=SMALLEST_TIME)[:, None, None]
+        latent = output if anchor is None else output + anchor
+        return (x - latent) / t.clamp(min=SMALLEST_TIME)[:, None, None]
 
     def sample(
         self, conditioning: Conditioning, noise: torch.Tensor, steps: int, midpoint: bool = False

@@ -17,6 +17,7 @@ from rla_gym.training.metrics import cosine, moving_patches, persistence_ratio, 
 from rla_gym.training.principal import principal_directions
 
 COMPONENT_PAIRS = 8192
+"""Pairs that principal components are measured on, several for each number of a flattened frame of the tiny preset."""
 
 
 class AutoencoderTraining:
@@ -83,13 +84,21 @@ class AutoencoderTraining:
         return {"autoencoder": self.model}
 
     def measure_components(self) -> None:
-        """Sets the linear path's principal components from training pairs drawn as in training."""
+        """Sets the linear path's principal components from training pairs drawn as in training.
+
+        Raises:
+            ValueError: latents of more numbers than a frame of tokens has.
+        """
         generator, noises = keyed_generators("autoencoder components", self.seed)
         rows, later, _ = sample_pairs(
             self.store, self.episodes, COMPONENT_PAIRS, generator, self.max_horizon, self.min_horizon, self.moving_share
         )
-        residuals = self.store.normalized(later) - self.store.normalized(rows)
-        self.model.components.copy_(principal_directions(residuals.flatten(1), len(self.model.components), noises))
+        directions = self.model.components
+        residuals = torch.empty(COMPONENT_PAIRS, directions.shape[1])
+        for here in np.array_split(np.arange(COMPONENT_PAIRS), COMPONENT_PAIRS // 256):
+            difference = self.store.normalized(later[here]) - self.store.normalized(rows[here])
+            residuals[torch.from_numpy(here)] = difference.flatten(1)
+        directions.copy_(principal_directions(residuals, len(directions), noises))
 
     def describe(self) -> dict[str, Any]:
         return {

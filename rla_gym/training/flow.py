@@ -45,7 +45,7 @@ class FlowTraining:
         full_share: share of each batch with chunks of exactly K; the others are uniform in 1..K.
         end_share: share of draws at t = 1 exactly (`sample_times`).
         zero_noise: share of those whose noise is zero (ours). At t = 1 the best velocity is noise - E[z] whatever the
-            noise, but zero, from which dreams of temperature 0 start, is not met otherwise.
+            noise, but zero, from which dreams of temperature 0 start unless there is an anchor, is not met otherwise.
         proprio_weight: weight of the squared error of the predicted change of standardised proprioception.
         feedback: share of each batch in which the present tokens (and proprioception) are the model's own dream of
             the `feedback_rounds` chunks of K actions before (ours, without gradient; 0 in the release); the target is
@@ -55,11 +55,16 @@ class FlowTraining:
         moving_share: share of first frames drawn from the half of the frames with the most motion.
         held_out_chunks: starts that held-out metrics are measured from.
         decoded_weight: weight of the decoded loss (ours; 0 in the release): the tokens of the central sample of every
-            conditioning (one Euler step from zero noise through the frozen autoencoder's decoder; with an anchor the
-            regressed tokens, which learn from this alone) are compared with the true later tokens. The velocity loss
-            counts all latent numbers alike; this one counts what they do to the tokens.
+            conditioning are compared with the true later tokens. That sample is one Euler step from zero noise, through
+            the frozen autoencoder's decoder; with an anchor it is the regressed tokens, which learn from this loss and
+            from nothing of the flow's. The velocity loss counts all latent numbers alike; this one counts what they do
+            to the tokens.
         moving_weight: weight of moving patches in it.
         start: weights to go on from (a state dict of `FlowWorldModel`), latent statistics included; None: new ones.
+
+    Raises:
+        ValueError: a chunk or share out of its range; an anchor without components to be in, without the loss that
+            it learns from, or, in `start`, of another autoencoder.
     """
 
     def __init__(
@@ -87,8 +92,12 @@ class FlowTraining:
     ) -> None:
         if not 1 <= chunk <= config.max_horizon:
             raise ValueError(f"chunk={chunk}: expected 1 to the model's max_horizon={config.max_horizon}")
-        if config.anchor and not autoencoder.config.linear_path:
-            raise ValueError("anchor=True needs an autoencoder with linear_path=True: the anchor is in its components")
+        if config.anchor and not (autoencoder.config.linear_path and decoded_weight > 0):
+            raise ValueError(
+                f"anchor=True with linear_path={autoencoder.config.linear_path} and decoded_weight={decoded_weight}: "
+                "the anchor is in the components of an autoencoder with linear_path=True, and what it regresses learns "
+                "from the decoded loss alone, whose weight must be above 0"
+            )
         for name, share in (("full_share", full_share), ("feedback", feedback), ("zero_noise", zero_noise)):
             if not 0.0 <= share <= 1.0:
                 raise ValueError(f"{name}={share} is a share: expected 0 to 1")
@@ -122,6 +131,11 @@ class FlowTraining:
             self.measure_latents()
         else:
             self.model.load_state_dict(start)
+            if config.anchor and not torch.equal(self.model.components, autoencoder.components.cpu()):
+                raise ValueError(
+                    "the flow to go on from was anchored in the components of another autoencoder than this one: give "
+                    "a flow that was trained on it, or train a new one"
+                )
         self.start = None if start is None else weights_hash(self.model)
         self.metrics = FlowMetrics(store, self.proprio, chunk, held_out_chunks)
 

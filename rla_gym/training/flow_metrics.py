@@ -57,6 +57,8 @@ class FlowMetrics:
             decoded = autoencoder.decode(autoencoder.encode(after - start), start).cpu()
         metrics = {f"{self.prefix}c1_decoded_ratio": persistence_ratio(decoded, true[0], true[1])}
         for temperature, steps in SETTINGS:
+            if model.config.anchor and not temperature and steps > 1:
+                continue  # no flow is evaluated there
             dreamed = self._dream(model, autoencoder, self.actions, temperature, steps, device)
             for n in sorted({1, self.chunks}):
                 tokens, proprio = dreamed[n]

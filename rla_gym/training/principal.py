@@ -19,7 +19,10 @@ def principal_directions(residuals: Tensor, count: int, generator: torch.Generat
     """
     rows, features = residuals.shape
     if count > min(rows, features):
-        raise ValueError(f"{count} directions of {rows} residuals of {features} numbers: at most {min(rows, features)}")
+        raise ValueError(
+            f"{count} directions of {rows} residuals of {features} numbers: at most {min(rows, features)}; take "
+            "smaller latents, or tokens of more channels"
+        )
     width = min(count + OVERSAMPLED, rows, features)
     basis = torch.randn(features, width, generator=generator, device=generator.device).to(residuals)
     for _ in range(ROUNDS):

@@ -152,7 +152,8 @@ def differences(saved: Mapping[str, Any], present: Mapping[str, Any], prefix: st
     """`name: saved -> present` for every entry in which two nested JSON dictionaries differ."""
     found: list[str] = []
     for key in sorted(set(saved) | set(present)):
-        was, now = saved.get(key), present.get(key)
+        # A switch that is younger than the run is off in it.
+        was, now = saved.get(key, False if present.get(key) is False else None), present.get(key)
         if isinstance(was, Mapping) and isinstance(now, Mapping):
             found += differences(was, now, f"{prefix}{key}.")
         elif was != now:

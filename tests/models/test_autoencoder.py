@@ -148,6 +148,21 @@ def test_components_are_kept_but_not_trained():
     assert alone.encoder is None and not any(name.startswith("encoder") for name in alone.state_dict())
 
 
+def test_a_linear_path_takes_its_own_grid_alone():
+    model = with_components(replace(SMALL, linear_path=True, encoder_blocks=0))
+    with pytest.raises(ValueError, match=r"residual has shape \(2, 20, 12\), expected \(batch, 9, 12\)"):
+        model.encode(torch.zeros(2, 20, 12))
+    with pytest.raises(ValueError, match=r"tokens has shape \(2, 20, 12\)"):
+        model.decode(torch.zeros(2, 4, 6), torch.zeros(2, 20, 12))
+
+
+def test_linear_latents_are_float32_under_autocast():
+    model, (tokens, next_tokens) = with_components(replace(LINEAR, encoder_blocks=0)), pair()
+    with torch.autocast("cpu", torch.bfloat16):
+        predicted, z = model(tokens, next_tokens)
+    assert z.dtype == predicted.dtype == torch.float32
+
+
 def test_no_encoder_at_all_is_refused():
     with pytest.raises(ValueError, match="encoder_blocks=0 without linear_path"):
         RLAAutoencoder(replace(OURS, encoder_blocks=0), generator())

@@ -282,6 +282,21 @@ def test_an_untrained_flow_ends_at_its_anchor():
     torch.testing.assert_close(found, c.anchor.repeat_interleave(2, 0), atol=1e-6, rtol=0)
 
 
+def test_an_untrained_latent_prediction_ends_at_its_anchor_too():
+    model = FlowWorldModel(replace(ANCHORED, prediction="latent"), generator())
+    model.components.copy_(torch.linalg.qr(torch.randn(108, 24, generator=generator(8))).Q.T)
+    model.change_proj.bias.fill_(0.3)
+    c = model.condition(**inputs())
+    assert c.anchor.abs().max() > 0.1
+    torch.testing.assert_close(model.sample(c, noise(), 10), c.anchor, atol=1e-4, rtol=0)
+
+
+def test_an_anchor_takes_its_own_grid_alone():
+    model = FlowWorldModel(replace(ANCHORED, position_embedding=False), generator())
+    with pytest.raises(ValueError, match=r"tokens has shape \(6, 8, 12\), expected \(batch, 9, 12\)"):
+        model.condition(**{**inputs(), "tokens": inputs()["tokens"][:, :8]})
+
+
 def test_the_flow_teaches_the_regression_nothing():
     """Gradients of velocities stop before the stage that regresses; those of the change reach it."""
     model = anchored()

@@ -255,5 +255,19 @@ def test_an_anchored_flow_learns_to_regress(store, linear, config, tmp_path):
 
 
 def test_an_anchor_needs_components(store, autoencoder, config):
-    with pytest.raises(ValueError, match="linear_path=True"):
-        training(store, autoencoder, replace(config, anchor=True))
+    with pytest.raises(ValueError, match="linear_path=False and decoded_weight=2.0"):
+        training(store, autoencoder, replace(config, anchor=True), decoded_weight=2.0)
+
+
+def test_an_anchor_needs_the_loss_that_it_learns_from(store, linear, config):
+    with pytest.raises(ValueError, match="decoded_weight=0.0"):
+        training(store, linear, replace(config, anchor=True))
+
+
+def test_an_anchored_flow_goes_on_in_its_own_components_alone(store, linear, config):
+    anchored = replace(config, anchor=True)
+    start = training(store, linear, anchored, decoded_weight=1.0).model.state_dict()
+    on = training(store, linear, anchored, decoded_weight=1.0, start=start).model
+    assert torch.equal(on.components, linear.components)
+    with pytest.raises(ValueError, match="components of another autoencoder"):
+        training(store, linear, anchored, decoded_weight=1.0, start={**start, "components": start["components"] + 1})
