@@ -8,7 +8,7 @@ while they are trained.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any, Literal
@@ -21,6 +21,7 @@ from benchmarks.record import run_record
 from rla_gym.cli.threads import use_threads
 from rla_gym.files import read_json, write_json
 from rla_gym.training.loop import LoopConfig, fit
+from rla_gym.training.records import differences
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,10 +47,20 @@ class Args:
 
 
 def main(args: Args) -> dict[str, Any]:
-    """Measure, print and write."""
+    """Measure, print and write.
+
+    Raises:
+        KeyError: a model of an unknown name.
+        ValueError: no models, or video diffusion without frames.
+    """
     from benchmarks.baselines.train import Args as TrainArgs
     from benchmarks.baselines.train import setting_of
 
+    for name in args.models:
+        if not STAGES.get(name):
+            raise KeyError(f"no trained model {name!r}; there are {', '.join(each for each in STAGES if STAGES[each])}")
+    if not args.models or ("video-diffusion" in args.models and args.data is None):
+        raise ValueError(f"models={args.models}: expected one or more, and --data with the frames for video-diffusion")
     use_threads(args.threads)
     found: dict[str, dict[str, float]] = {}
     for name in args.rounds * args.models:
@@ -62,7 +73,7 @@ def main(args: Args) -> dict[str, Any]:
             here = {stage.folder: _measured(stage, setting, args.precision) for stage in STAGES[name]}
         found[name] = {stage: min(seconds, found.get(name, here)[stage]) for stage, seconds in here.items()}
         print(name, {stage: round(seconds, 4) for stage, seconds in here.items()}, flush=True)
-    result = {**run_record(), "tokens": str(args.tokens), "sizes": sizes_of(setting, args.precision)}
+    result = {**run_record(), "tokens": str(args.tokens), "sizes": sizes_of(setting, args.precision, args.threads)}
     before = read_json(args.out) if args.out.is_file() else {}
     kept = before["seconds_a_step"] if before.get("sizes") == result["sizes"] else {}
     result["seconds_a_step"] = {**kept, **found}
@@ -70,25 +81,28 @@ def main(args: Args) -> dict[str, Any]:
     return result
 
 
-def sizes_of(setting: Setting, precision: str) -> dict[str, Any]:
-    """What a step's cost depends on and is the same in all tasks of a comparison."""
-    flow = setting.configs.flow
-    return {
-        "batch_size": setting.batch_size, "precision": precision, "patches": flow.patches, "channels": flow.channels,
-        "width": flow.width, "blocks": flow.conditioning_blocks, "chunk": setting.chunk,
-    }  # fmt: skip
+def sizes_of(setting: Setting, precision: str, threads: int) -> dict[str, Any]:
+    """What a step's cost depends on and is the same in all tasks of a comparison, as JSON has it."""
+    flow = asdict(setting.configs.flow)
+    own = {name: value for name, value in flow.items() if name not in ("robots", "proprio_size")}
+    frame = [int(side) for side in setting.recorded.store.info["spec"]["frame_size"]]
+    common = {"batch_size": setting.batch_size, "precision": precision, "threads": threads, "chunk": setting.chunk}
+    return {**common, "frame_size": frame, "flow": own, "autoencoder": asdict(setting.configs.autoencoder)}
 
 
-def known_cost(path: Path, model: str, stage: Stage, setting: Setting, precision: str) -> float:
+def known_cost(path: Path, model: str, stage: Stage, setting: Setting, precision: str, threads: int) -> float:
     """Seconds a step of a model's training, from the file that `main` wrote.
 
     Raises:
         KeyError: the model or its training was not measured.
         ValueError: it was measured at other sizes.
     """
-    measured, wanted = read_json(path), sizes_of(setting, precision)
+    measured, wanted = read_json(path), sizes_of(setting, precision, threads)
     if measured["sizes"] != wanted:
-        raise ValueError(f"the costs in {path} are of {measured['sizes']}, this training is of {wanted}: measure anew")
+        found = "; ".join(differences(measured["sizes"], wanted))
+        raise ValueError(
+            f"the costs in {path} are of other sizes than this training, measured -> given: {found}: measure them anew"
+        )
     found = measured["seconds_a_step"].get(model, {})
     if stage.folder not in found:
         raise KeyError(f"{path} has no cost of {model}, {stage.folder}: measure with it among --models")

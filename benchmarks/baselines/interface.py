@@ -94,9 +94,16 @@ def parameter_count(model: WorldModel) -> int:
     """Numbers trained for a model.
 
     RLA-WM: encoder and decoder of the autoencoder, and the flow. The others: all their networks. The frozen encoder of
-    frames and the decoder of tokens to images are shared by all and not counted; buffers are not trained.
+    frames and the decoder of tokens to images are shared by all and not counted. Nor are principal components, which
+    are measured, not trained: see `component_count`.
     """
     return sum(parameter.numel() for network in model.networks().values() for parameter in network.parameters())
+
+
+def component_count(model: WorldModel) -> int:
+    """Numbers of the principal components that a linear latent action has; a flow's copy of them is not counted."""
+    components = getattr(model.networks().get("autoencoder"), "components", None)
+    return 0 if components is None else components.numel()
 
 
 def device_of(model: WorldModel) -> torch.device:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import tyro
 
-from benchmarks.baselines.budget import plan
+from benchmarks.baselines.budget import FILE_NAME, plan
 from benchmarks.baselines.costs import known_cost
 from benchmarks.baselines.interface import parameter_count
 from benchmarks.baselines.models import STAGES, Setting, Stage, load_model, loop_of, share_of
@@ -141,7 +141,9 @@ def train_stage(stage: Stage, setting: Setting, args: Args) -> dict[str, Any]:
     share = share_of(stage, setting)
     minutes = None if args.minutes is None else share * args.minutes
     samples = None if args.samples is None else round(share * args.samples)
-    seconds = None if args.costs is None else known_cost(args.costs, args.model, stage, setting, args.precision)
+    seconds = None
+    if args.costs is not None and args.minutes is not None and not (folder / FILE_NAME).is_file():
+        seconds = known_cost(args.costs, args.model, stage, setting, args.precision, args.threads)
     planned = plan(folder, lambda: stage.build(setting), loop, minutes, samples, args.cpu, seconds)
     steps = planned["steps"]
     config = LoopConfig(

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.baselines.interface import State, WorldModel, parameter_count
+from benchmarks.baselines.interface import State, WorldModel, component_count, parameter_count
 from benchmarks.baselines.latent_flow import LatentFlow
 from benchmarks.baselines.models import load_model
 from benchmarks.baselines.recorded import Recorded
@@ -154,8 +154,13 @@ def load_bundle(
         recorded=Measured(store, dataset, bundle.proprio_mean, bundle.proprio_std),
         chunk=bundle.config.chunk,
         sampled=model.sampling(*sampler),
-        facts={"model": model.name, "parameters": parameter_count(model), "checkpoint": bundle.config.name},
+        facts={"model": model.name, **sizes(model), "checkpoint": bundle.config.name},
     )
+
+
+def sizes(model: WorldModel) -> dict[str, int]:
+    """How many numbers it has: trained ones, and principal components."""
+    return {"parameters": parameter_count(model), "components": component_count(model)}
 
 
 def load_trained(
@@ -196,7 +201,7 @@ def load_trained(
     if isinstance(model, LatentFlow) and model.name in FLOWS:
         sampled = model.sampling(*sampler)
     budget = {stage: [found["steps"], found["seconds_a_step"]] for stage, found in curve["trainings"].items()}
-    facts = {"model": curve["model"], "parameters": parameter_count(model), "steps_and_seconds_a_step": budget}
+    facts = {"model": curve["model"], **sizes(model), "steps_and_seconds_a_step": budget}
     given = {name: settings.get(name) for name in ("minutes", "samples")}
     return Entry(
         name=name or curve["model"],
