@@ -169,6 +169,7 @@ def models(found: dict[str, Any]) -> str:
                 cells += [interval(mean[part][place], 2) if mean else "–" for mean in means]
             rows.append(f"| {task} | {model} | {' | '.join(cells)} |")
     first = next(iter(found.values()))
+    lead = ". ".join(filter(None, (leads(task, result) for task, result in found.items())))
     title = "**Is it better than its peers?** Models of one size, trained at equal cost on the same episodes.\n\n"
     return title + _table(
         "| task | model | moving tokens | the same, other actions | thing | the same, other actions | SSIM | the same, "
@@ -179,9 +180,23 @@ def models(found: dict[str, Any]) -> str:
         "truly moved, both over the error if nothing moved; SSIM of frames, all decoded by one decoder but those of "
         "models that draw their own; energy score of eight samples on moving tokens, as a ratio too: of a model that "
         "draws nothing it is the error of its one prediction. 95 % intervals over episodes and training seeds "
-        "(`benchmarks/results/fidelity/`; `python -m benchmarks.report` makes a page of all measures, tests and "
-        "pictures).",
+        f"(`benchmarks/results/fidelity/`; `python -m benchmarks.report` makes a page of all measures, tests and "
+        f"pictures). {lead}{'.' if lead else ''}",
     )
+
+
+def leads(task: str, result: dict[str, Any], other: str = "dino-wm", measure: str = "moving_energy") -> str:
+    """How far the reference's energy score lies below another model's, in percent of the latter; empty without both."""
+    place, told = horizon_place(result), []
+    for kind in ("recorded", "counterfactual"):
+        changes = result["differences"].get(kind, {}).get(measure, {}).get(other)
+        means = result["means"].get(kind, {}).get(measure, {}).get(other)
+        if changes is None or means is None or changes[place] is None:
+            return ""
+        base, change = means["value"][place][0], changes[place]
+        told.append(interval([-100 * change[name] / base for name in ("difference", "high", "low")], 2) + " %")
+    whose = f"{result['reference']}'s energy score on {task}"
+    return f"{whose} is lower than {other}'s by {told[0]}, with other actions by {told[1]}"
 
 
 def properties(found: dict[str, Any]) -> str:

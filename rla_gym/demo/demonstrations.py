@@ -69,8 +69,8 @@ def successful_episodes(task: Task, count: int, noise: float, seed: int, chunk: 
     while len(kept) < count:
         if tried >= MOST_TRIES * count:
             raise RuntimeError(
-                f"the expert of {task.spec.name} solved {len(kept)} of {tried} episodes at noise {noise}: lower "
-                "that (demonstration_noise of a demo)"
+                f"the expert of {task.spec.name} solved {len(kept)} of {tried} episodes at noise {noise}: lower the "
+                "noise (of a demonstration: demonstration_noise)"
             )
         reset_seed, policy_seed = demonstration_seeds(seed, tried)
         episode = record_episode(task, EpisodePlan(tried, reset_seed, policy_seed, "expert", noise)).episode

@@ -146,7 +146,7 @@ def test_a_smoke_run_times_everything_at_every_batch(measured: dict[str, Any]) -
     assert [(held["batch"], held["precision"]) for held in measured["races"]] == [
         (batch, precision) for batch in (1, 2) for precision in precisions
     ]
-    models = {"rla-wm", "rla-wm, 3 steps", "dino-wm", "dino-wm-frames", "lewm"}
+    models = {"rla-wm", "rla-wm, 3 steps", "fm-wm", "fm-wm, 3 steps", "dino-wm", "dino-wm-frames", "lewm"}
     for held in measured["races"]:
         size = measured["peaks"][held["precision"]]["size"]
         expected = {f"matmul {size}", "dream", "dream, pictures", "environment", *models}
@@ -161,7 +161,7 @@ def test_a_smoke_run_times_everything_at_every_batch(measured: dict[str, Any]) -
         stages = {"condition", "euler step", "decode", "features", "reward", "picture", "physics", "render", "encode"}
         assert {name for name in measured["stages"][precision]["timed"] if "matmul" not in name} == stages
         assert measured["exponents"]["batch"][precision].keys() >= {"dream", "environment", *models}
-        assert measured["exponents"]["tokens"][precision]["models"].keys() == {"rla-wm", "dino-wm"}
+        assert measured["exponents"]["tokens"][precision]["models"].keys() == {"rla-wm", "fm-wm", "dino-wm"}
         assert measured["headlines"][precision]["of_peak"] > 0
     assert measured["commit"] and measured["versions"]["torch"] and measured["machine"]["threads"] == 1
     assert measured["seeds"] == [0, 0] and measured["settings"]["rounds"] == 2

@@ -34,7 +34,8 @@ def results(factors: dict[str, float], seed: int = 0) -> dict[str, Any]:
     def run(factor: float) -> dict[str, np.ndarray]:
         error = factor * level + rng.normal(0, 0.01, level.shape).astype(np.float32)
         signed = {"goalward_mm": error, "goalward_bias_mm": error - level, "drift_mm": error}
-        return {"moving_l1": error, "moving_motion": error, "cube_moved_mm": error, "ssim": 1 - 0.05 * error, **signed}
+        errors = dict.fromkeys(("moving_l1", "moving_energy", "moving_motion", "cube_moved_mm"), error)
+        return {**errors, "ssim": 1 - 0.05 * error, **signed}
 
     raw = {kind: {model: run(factor) for model, factor in factors.items()} for kind in ("recorded", "random", "still")}
     runs = {model: [model] for model in factors}
@@ -96,8 +97,12 @@ def test_readme_has_a_row_for_each_model() -> None:
     lines = models({"push-cube": results(FACTORS)}).splitlines()
     row = next(line for line in lines if line.startswith("| push-cube | rla-wm |"))
     columns = next(line for line in lines if line.startswith("| task"))
-    assert row.count("|") == 9 == columns.count("|") and "0.3 [0.3, 0.3]" in row
+    assert row.count("|") == 11 == columns.count("|") and "0.3 [0.3, 0.3]" in row
     assert sum(line.startswith("| push-cube") for line in lines) == len(FACTORS)
+    # .3 against .5 of the same errors: two fifths.
+    assert "rla-wm's energy score on push-cube is lower than dino-wm's by 40 [38, 42] %, with other" in lines[-1]
+    alone = results({TRUTH: 0.1, PERSISTENCE: 1.0, "rla-wm": 0.3})
+    assert "lower than" not in models({"push-cube": alone})
 
 
 def test_numbers_and_cells() -> None:
