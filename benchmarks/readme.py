@@ -167,7 +167,8 @@ def models(found: dict[str, Any]) -> str:
                 part = "ratio" if result["measures"][measure]["relative_to"] else "value"
                 means = [result["means"][kind][measure].get(model) for kind in kinds]
                 cells += [interval(mean[part][place], 2) if mean else "–" for mean in means]
-            rows.append(f"| {task} | {model} | {' | '.join(cells)} |")
+            seeds = len(result["models"][model])
+            rows.append(f"| {task} | {model}{f' ({seeds})' if seeds > 1 else ''} | {' | '.join(cells)} |")
     first = next(iter(found.values()))
     lead = ". ".join(filter(None, (leads(task, result) for task, result in found.items())))
     title = "**Is it better than its peers?** Models of one size, trained at equal cost on the same episodes.\n\n"
@@ -179,7 +180,8 @@ def models(found: dict[str, Any]) -> str:
         "held-out starts. Tokens: L1 on the patches that moved, thing: its position as a probe reads it, where it "
         "truly moved, both over the error if nothing moved; SSIM of frames, all decoded by one decoder but those of "
         "models that draw their own; energy score of eight samples on moving tokens, as a ratio too: of a model that "
-        "draws nothing it is the error of its one prediction. 95 % intervals over episodes and training seeds "
+        "draws nothing it is the error of its one prediction. In brackets behind a model: training seeds. 95 % intervals "
+        "over episodes and training seeds "
         f"(`benchmarks/results/fidelity/`; `python -m benchmarks.report` makes a page of all measures, tests and "
         f"pictures). {lead}{'.' if lead else ''}",
     )
