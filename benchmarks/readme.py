@@ -171,7 +171,7 @@ def models(found: dict[str, Any]) -> str:
             rows.append(f"| {task} | {model}{f' ({seeds})' if seeds > 1 else ''} | {' | '.join(cells)} |")
     first = next(iter(found.values()))
     lead = ". ".join(filter(None, (leads(task, result) for task, result in found.items())))
-    title = "**Is it better than its peers?** Models of one size, trained at equal cost on the same episodes.\n\n"
+    title = f"**Is it better than its peers?** {budget(first)}\n\n"
     return title + _table(
         "| task | model | moving tokens | the same, other actions | thing | the same, other actions | SSIM | the same, "
         "other actions | energy score | the same, other actions |",
@@ -180,10 +180,23 @@ def models(found: dict[str, Any]) -> str:
         "held-out starts. Tokens: L1 on the patches that moved, thing: its position as a probe reads it, where it "
         "truly moved, both over the error if nothing moved; SSIM of frames, all decoded by one decoder but those of "
         "models that draw their own; energy score of eight samples on moving tokens, as a ratio too: of a model that "
-        "draws nothing it is the error of its one prediction. In brackets behind a model: training seeds. 95 % intervals "
-        "over episodes and training seeds "
+        "draws nothing it is the error of its one prediction. In brackets behind a model: training seeds. 95 % "
+        "intervals over episodes and training seeds "
         f"(`benchmarks/results/fidelity/`; `python -m benchmarks.report` makes a page of all measures, tests and "
         f"pictures). {lead}{'.' if lead else ''}",
+    )
+
+
+def budget(result: dict[str, Any]) -> str:
+    """What the models of a comparison have in common, and what RLA-WM has beside its parameters."""
+    runs = list(result["runs"].values())
+    minutes = {run.get("minutes") for run in runs}
+    cost = f"{minutes.pop():g} minutes of one core each" if len(minutes) == 1 and None not in minutes else "equal cost"
+    least, most = (bound(run["parameters"] for run in runs) / 1e6 for bound in (min, max))
+    kept = max(run.get("components", 0) for run in runs) / 1e6
+    components = f", beside which latents keep {kept:.1f} million numbers of principal components" if kept else ""
+    return (
+        f"Models of {least:.2f} to {most:.2f} million parameters{components}, trained for {cost} on the same episodes."
     )
 
 
