@@ -98,10 +98,10 @@ def known_cost(path: Path, model: str, stage: Stage, setting: Setting, precision
         ValueError: it was measured at other sizes.
     """
     measured, wanted = read_json(path), sizes_of(setting, precision, threads)
-    if measured["sizes"] != wanted:
-        found = "; ".join(differences(measured["sizes"], wanted))
+    other = "; ".join(differences(measured["sizes"], wanted))
+    if other:
         raise ValueError(
-            f"the costs in {path} are of other sizes than this training, measured -> given: {found}: measure them anew"
+            f"the costs in {path} are of other sizes than this training, measured -> given: {other}: measure them anew"
         )
     found = measured["seconds_a_step"].get(model, {})
     if stage.folder not in found:

@@ -95,12 +95,14 @@ class Stage:
         share: of the model's budget; see `share_of`.
         build: makes the training.
         loop: settings of `LoopConfig` at the tiny preset.
+        linear_share: of the budget where the autoencoder starts from a linear path; None: `share`.
     """
 
     folder: str
     share: float
     build: Callable[[Setting], Trainable]
     loop: Mapping[str, Any]
+    linear_share: float | None = None
 
 
 def autoencoder_training(setting: Setting) -> Trainable:
@@ -228,16 +230,19 @@ def _encoder(setting: Setting) -> Encoder:
 # The learning rate of RLA-WM's flow is the built-in checkpoint's. With Muon an autoencoder learns much faster than with
 # AdamW, which made the built-in one.
 MUON = {"optimizer": "muon", "lr": 2.5e-3}
-AUTOENCODER = Stage("autoencoder", 0.4, autoencoder_training, MUON)
+AUTOENCODER = Stage("autoencoder", 0.4, autoencoder_training, MUON, linear_share=0.1)
 
-LINEAR_SHARES = {"autoencoder": 0.1, "flow": 0.9}
-"""Of an RLA-WM whose autoencoder has a linear path, by training."""
+
+def latent_stages(name: str) -> tuple[Stage, ...]:
+    """Autoencoder, then a flow on its latents."""
+    return AUTOENCODER, Stage("flow", 0.6, flow_training(name), MUON, linear_share=0.9)
+
 
 STAGES: dict[str, tuple[Stage, ...]] = {
     "persistence": (),
-    "rla-wm": (AUTOENCODER, Stage("flow", 0.6, flow_training("rla-wm"), MUON)),
-    "rla-wm-unanchored": (AUTOENCODER, Stage("flow", 0.6, flow_training("rla-wm-unanchored"), MUON)),
-    "z-regression": (AUTOENCODER, Stage("flow", 0.6, flow_training("z-regression"), MUON)),
+    "rla-wm": latent_stages("rla-wm"),
+    "rla-wm-unanchored": latent_stages("rla-wm-unanchored"),
+    "z-regression": latent_stages("z-regression"),
     "fm-wm": (Stage("flow", 1.0, flow_training("fm-wm"), MUON),),
     "dino-wm": (Stage("network", 1.0, dino_wm_training, MUON),),
     "dino-wm-frames": (Stage("network", 1.0, frames_training("ours"), MUON),),
@@ -249,9 +254,10 @@ STAGES: dict[str, tuple[Stage, ...]] = {
 
 
 def share_of(stage: Stage, setting: Setting) -> float:
-    """Of the model's budget: an autoencoder with a linear path starts from a good code, and gets less."""
-    both = stage.share < 1.0 and setting.configs.autoencoder.linear_path
-    return LINEAR_SHARES[stage.folder] if both else stage.share
+    """Of the model's budget, by the autoencoder that there is."""
+    if setting.configs.autoencoder.linear_path and stage.linear_share is not None:
+        return stage.linear_share
+    return stage.share
 
 
 def loop_of(stage: Stage, setting: Setting, precision: str) -> dict[str, Any]:

@@ -180,11 +180,10 @@ class FlowWorldModel(LatentSpace):
             ValueError: a shape differs from the configuration.
         """
         config = self.config
-        check_shape("tokens", tokens, ("batch", "patches", config.channels))
+        patches = config.patches if config.anchor else "patches"
+        check_shape("tokens", tokens, ("batch", patches, config.channels))
         check_shape("chunk", chunk, (tokens.shape[0], "actions", "action size"))
         check_position_count("tokens", tokens, self.position)
-        if config.anchor:
-            check_shape("tokens", tokens, ("batch", config.patches, config.channels))
         action = self.qpos_encoders.encode(chunk, lengths, robots)
         embedded = self._embed_proprio(proprio, tokens.shape[0])
         guess = None
