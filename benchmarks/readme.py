@@ -222,7 +222,7 @@ def properties(found: dict[str, Any]) -> str:
             for method, sizes in methods.items():
                 for size, horizons in sizes.items():
                     horizon, told = list(horizons.items())[-1]
-                    if method in ("rla", "linear", "entries"):
+                    if method in ("rla", "rla-linear", "linear", "entries"):
                         cells = [interval(told[name], 2) for name in ("moving_l1", "tokens_square")]
                         rows.append(f"| {task}, {split} | {horizon} | {method}, {size} | {' | '.join(cells)} |")
     title = "**What does a latent action hold?** The change between two frames in few numbers, held-out episodes.\n\n"

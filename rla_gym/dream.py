@@ -222,7 +222,8 @@ class Dream:
         """
         flow = self.bundle.flow
         has_proprio = proprio.shape[1] > 0
-        conditioning = flow.condition(tokens, actions, proprio=proprio if has_proprio else None)
+        central = noise is None and self._disagreement is None
+        conditioning = flow.condition(tokens, actions, proprio=proprio if has_proprio else None, central=central)
         after = next_tokens(
             flow, self.bundle.autoencoder, conditioning, tokens, noise, self.steps, self._midpoint
         )

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from dataclasses import asdict
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +19,7 @@ from benchmarks.properties.options import Args, smoked
 from benchmarks.properties.pictures import write_ways
 from benchmarks.properties.progression import Latents, progression, summarized
 from benchmarks.properties.reconstruction import Errors, Pairs, compared, draw_pairs, everything, nothing, pair_errors
-from benchmarks.properties.sweep import trained
+from benchmarks.properties.sweep import KINDS, trained
 from benchmarks.record import run_record
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
@@ -28,7 +29,8 @@ from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.reference_data import check_store
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "properties"
-RLA = "rla"
+Models = dict[tuple[str, str], list[RLAAutoencoder]]
+"""One a seed, by kind and by size in words."""
 
 
 def main(args: Args) -> dict[str, Any]:
@@ -50,7 +52,7 @@ def main(args: Args) -> dict[str, Any]:
         check_store(store, bundle)
     reader = Reader.train(store, args.probe_steps, args.seed)
     models, budgets = autoencoders(args, store, bundle)
-    methods = {(RLA, size): [autoencoded(model) for model in found] for size, found in models.items()}
+    methods = {way: [autoencoded(model) for model in found] for way, found in models.items()}
     pca = ResidualPCA.fit(store, args.pca_pairs, max(args.horizons), max(args.sizes), args.seed)
     for size in args.sizes:
         for name, compress in simple_compressors(pca, size, store.tokens.shape[2]).items():
@@ -110,17 +112,18 @@ def drawn(args: Args, store: TokenStore, episodes: np.ndarray) -> dict[int, Pair
 
 def autoencoders(
     args: Args, store: TokenStore, bundle: Bundle | None
-) -> tuple[dict[str, list[RLAAutoencoder]], dict[str, Any]]:
-    """Of each size, one a seed, and what was spent on them; and that of the checkpoint."""
-    models: dict[str, list[RLAAutoencoder]] = {}
-    budgets: dict[str, Any] = {}
-    for size in args.sizes:
-        done = [trained(args, store, size, seed) for seed in args.seeds]
-        models[str(size)], budgets[str(size)] = [model for model, _ in done], [budget for _, budget in done]
+) -> tuple[Models, dict[str, Any]]:
+    """Of each kind and size, and what was spent on them; and that of the checkpoint."""
+    models: Models = {}
+    budgets: dict[str, Any] = {kind: {} for kind in KINDS}
+    for kind, size in product(KINDS, args.sizes):
+        done = [trained(args, store, kind, size, seed) for seed in args.seeds]
+        models[kind, str(size)] = [model for model, _ in done]
+        budgets[kind][str(size)] = [budget for _, budget in done]
     if bundle is not None:
         config = bundle.autoencoder.config
         numbers = config.latent_tokens * config.latent_channels
-        models[f"{numbers}, checkpoint {bundle.config.name}"] = [bundle.autoencoder]
+        models[KINDS[config.linear_path], f"{numbers}, checkpoint {bundle.config.name}"] = [bundle.autoencoder]
     return models, budgets
 
 
@@ -144,17 +147,17 @@ def reconstruction(
 
 
 def follow(
-    args: Args, store: TokenStore, models: dict[str, list[RLAAutoencoder]], bundle: Bundle | None
+    args: Args, store: TokenStore, models: Models, bundle: Bundle | None
 ) -> tuple[dict[str, Any], list[dict[str, object]]]:
-    """By size and horizon what `summarized` gives, of the first seed; and strips, of the checkpoint's autoencoder."""
+    """By kind, size and horizon what `summarized` gives, of the first seed; and strips, of the checkpoint's."""
     pairs = draw_pairs(store, held_out(store), args.progression, args.followed, args.seed)
-    ways: dict[str, Any] = {}
+    ways: dict[str, Any] = {kind: {} for kind in KINDS}
     strips: list[dict[str, object]] = []
-    for size, found in models.items():
+    for (kind, size), found in models.items():
         latents = Latents.of(found[0], store, max(args.horizons), args.seed)
         for horizon, each in pairs.items():
             measured = progression(latents, each, args.times, args.noises)
-            ways.setdefault(size, {})[str(horizon)] = summarized(measured, each, args.draws, args.seed)
+            ways[kind].setdefault(size, {})[str(horizon)] = summarized(measured, each, args.draws, args.seed)
             if bundle is not None and found[0] is bundle.autoencoder and bundle.image_decoder is not None:
                 strips += write_ways(strip_folder(args), latents, each, bundle, args.pictures)
     return ways, strips

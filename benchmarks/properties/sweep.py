@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.baselines.budget import plan
+from benchmarks.baselines.models import MUON
 from benchmarks.properties.options import Args
 from rla_gym.data import TokenStore
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
@@ -26,26 +27,31 @@ LATENTS = {
     2048: (32, 64),
 }
 """Slots and channels by the number of numbers; 64 and 2048 are the paper's."""
-LOOP = {"lr": 1.2e-3}
-"""As the built-in checkpoint's autoencoder."""
+KINDS = ("rla", "rla-linear")
+"""The paper's form, a transformer that encodes residuals, and ours, principal components that a network decodes."""
+LOOP = {**MUON, "precision": "bf16"}
+"""As in the comparison of models."""
 
 
-def autoencoder_config(store: TokenStore, numbers: int) -> RLAConfig:
+def autoencoder_config(store: TokenStore, numbers: int, kind: str = "rla") -> RLAConfig:
     """The preset "tiny" with latents of `numbers` numbers; a ValueError for a size that is not in `LATENTS`."""
     if numbers not in LATENTS:
         raise ValueError(f"no latent of {numbers} numbers; there are {', '.join(map(str, LATENTS))}")
     configs = build_configs("tiny", store.tokens.shape[2], store.grid, store.actions.shape[1])
     slots, channels = LATENTS[numbers]
-    return replace(configs.autoencoder, latent_tokens=slots, latent_channels=channels)
+    config = replace(configs.autoencoder, latent_tokens=slots, latent_channels=channels)
+    return config if kind == "rla" else replace(config, linear_path=True, encoder_blocks=0)
 
 
-def trained(args: Args, store: TokenStore, numbers: int, seed: int) -> tuple[RLAAutoencoder, dict[str, Any]]:
-    """The autoencoder of a size and seed, trained to the end of its budget, and what that was.
+def trained(
+    args: Args, store: TokenStore, kind: str, numbers: int, seed: int
+) -> tuple[RLAAutoencoder, dict[str, Any]]:
+    """The autoencoder of a kind, size and seed, trained to the end of its budget, and what that was.
 
     A run that is there is gone on with; one with another budget is a ValueError (`benchmarks.baselines.budget`).
     """
-    folder = args.runs / f"{numbers}-{seed}"
-    config = autoencoder_config(store, numbers)
+    folder = args.runs / f"{kind}-{numbers}-{seed}"
+    config = autoencoder_config(store, numbers, kind)
 
     def build() -> AutoencoderTraining:
         return AutoencoderTraining(
@@ -65,7 +71,7 @@ def trained(args: Args, store: TokenStore, numbers: int, seed: int) -> tuple[RLA
         save_every=max(1, steps // 10),
         log_every=max(1, steps // 20),
     )
-    print(f"autoencoder of {numbers} numbers, seed {seed}: {steps} steps in {folder}", flush=True)
+    print(f"{kind} of {numbers} numbers, seed {seed}: {steps} steps in {folder}", flush=True)
     fit(build(), settings, folder, tensorboard=False, cpu=True)
     return read_autoencoder(folder), {"seed": seed, **planned}
 

@@ -12,7 +12,8 @@ from benchmarks.report.html import block, folded, interval, note, number, sectio
 from benchmarks.report.media import media
 
 WORDS = {
-    "rla": "RLA",
+    "rla": "RLA, learned encoder",
+    "rla-linear": "RLA, linear encoder",
     "linear": "principal components",
     "entries": "largest entries",
     "patches": "largest patches",
@@ -20,7 +21,8 @@ WORDS = {
     "everything": "true tokens",
 }
 STYLES = {
-    "RLA": ("#1f5fbf", "-"),
+    "RLA, learned encoder": ("#1f5fbf", "-"),
+    "RLA, linear encoder": ("#6aa5e8", "-"),
     "principal components": ("#d1661b", "-"),
     "largest entries": ("#2e8b57", "--"),
     "largest patches": ("#b5338a", "--"),
@@ -87,9 +89,9 @@ def size_curves(split: Mapping[str, Any], measure: str = "moving_l1") -> str:
 
 
 def horizon_curves(split: Mapping[str, Any], measure: str = "moving_l1") -> str:
-    """Error by horizon, RLA of all sizes and the linear baseline."""
+    """Error by horizon, both kinds of RLA of all sizes and the linear baseline."""
     panels = []
-    for method in ("rla", "linear"):
+    for method in ("rla", "rla-linear", "linear"):
         lines: dict[str, Line] = {}
         for size, by_horizon in split.get(method, {}).items():
             points = [(float(h), told[measure]) for h, told in by_horizon.items() if told[measure] is not None]
@@ -118,7 +120,8 @@ def sizes_table(found: Mapping[str, Any], split: Mapping[str, Any]) -> str:
 def progression_tables(found: Mapping[str, Any]) -> list[str]:
     """By size and horizon: means of each way, and paired differences from interpolated tokens."""
     parts = []
-    for size, by_horizon in found["progression"].items():
+    ways = found["progression"]
+    for kind, size, by_horizon in ((kind, size, found) for kind in ways for size, found in ways[kind].items()):
         rows = []
         for horizon, told in by_horizon.items():
             for way, words in WAYS.items():
@@ -131,6 +134,6 @@ def progression_tables(found: Mapping[str, Any]) -> list[str]:
                     cells.append(text)
                 rows.append(cells)
         title = f"{size} numbers" if size.isdigit() else size
-        parts.append(folded(title, table(["way", *MEASURES.values()], rows)))
+        parts.append(folded(f"{WORDS[kind]}: {title}", table(["way", *MEASURES.values()], rows)))
     text = "In brackets: paired difference from interpolated tokens, and the p-value of random signs."
     return [*parts, note(text)]

@@ -24,7 +24,7 @@ class Conditioning:
     change: torch.Tensor | None = None
     """Regressed change of the tokens (B, L, C), where the flow has an anchor."""
     anchor: torch.Tensor | None = None
-    """Flow-space latent (B, N, D) of that change, from which the flow starts."""
+    """Flow-space latent (B, N, D) of that change, from which the flow starts; None where no noise will be drawn."""
     draws: int = 1
     """Rows of noise for each row; draws of row b are rows b·draws to b·draws + draws - 1."""
 

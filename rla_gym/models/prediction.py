@@ -32,7 +32,7 @@ def next_tokens(
     Raises:
         ValueError: shapes that do not fit each other or the models.
     """
-    if conditioning.change is None or conditioning.anchor is None:
+    if conditioning.change is None:
         if noise is None:
             config = flow.config
             noise = tokens.new_zeros(len(tokens), config.latent_tokens, config.latent_channels)
@@ -42,6 +42,8 @@ def next_tokens(
     if noise is None:
         return regressed
     sampled = autoencoder.decode(flow.from_flow(flow.sample(conditioning, noise, steps, midpoint)), tokens)
+    if conditioning.anchor is None:
+        raise ValueError("noise is given for a conditioning of central=True: condition without it where noise is drawn")
     # The anchors of several draws are one.
     anchored = autoencoder.decode(flow.from_flow(conditioning.anchor), tokens[::draws])
     return regressed + sampled - anchored.repeat_interleave(draws, dim=0)

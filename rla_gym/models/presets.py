@@ -45,7 +45,7 @@ def nano(
     """
     autoencoder = _our_autoencoder(channels, grid, latents=(16, 32), width=64, heads=4, blocks=(0, 2))
     flow = _our_flow(autoencoder, action_size, proprio_size, max_horizon, width=128, heads=4, blocks=4)
-    flow = replace(flow, flow_width=64, flow_blocks=1, anchor=True)
+    flow = replace(flow, flow_width=64, flow_blocks=1, anchor=True, grid_columns=grid[1], copy_heads=4)
     image_decoder = tiny(channels, grid, action_size, proprio_size, max_horizon).image_decoder
     return ModelConfigs(replace(autoencoder, linear_path=True), flow, image_decoder)
 

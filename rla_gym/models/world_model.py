@@ -19,6 +19,7 @@ from rla_gym.models.action_encoder import ActionEncoders
 from rla_gym.models.conditioning import Conditioning
 from rla_gym.models.flow import SIGMA_MIN, euler_sample, midpoint_sample
 from rla_gym.models.latent_space import LatentSpace
+from rla_gym.models.neighbours import GridConvolution, TokenCopy
 from rla_gym.models.shapes import check_position_count, check_shape
 from rla_gym.models.transformer import (
     ConditioningBlock,
@@ -83,6 +84,11 @@ class FlowConfig:
     anchor: bool = False
     """The conditioning tokens regress the change of the tokens, and the flow starts from its linear latent (ours):
     what it has left to learn is what regression leaves open. Needs an autoencoder with `linear_path`."""
+    grid_columns: int = 0
+    """Patches in a row of the frame's grid; > 0: a convolution over the grid before each conditioning block (ours)."""
+    copy_heads: int = 0
+    """> 0: regressed changes may copy tokens from elsewhere in the frame, in so many ways a patch (ours); with
+    `anchor`."""
 
 
 class FlowWorldModel(LatentSpace):
@@ -93,7 +99,8 @@ class FlowWorldModel(LatentSpace):
     the weights; without one torch's global generator does.
 
     Raises:
-        ValueError: `config.prediction` is unknown, `robots` is empty, or `heads` does not divide a width.
+        ValueError: `config.prediction` is unknown, `robots` is empty, `heads` does not divide a width,
+            `grid_columns` does not divide the patches, or `copy_heads` without `anchor`.
     """
 
     components: torch.Tensor
@@ -115,6 +122,13 @@ class FlowWorldModel(LatentSpace):
         self.cond_blocks = nn.ModuleList(
             ConditioningBlock(width, config.heads, config.mlp_ratio) for _ in range(config.conditioning_blocks)
         )
+        self.cond_grids: nn.ModuleList | None = None
+        if config.grid_columns:
+            if config.patches % config.grid_columns:
+                raise ValueError(f"grid_columns={config.grid_columns} does not divide the {config.patches} patches")
+            self.cond_grids = nn.ModuleList(
+                GridConvolution(width, config.grid_columns) for _ in range(config.conditioning_blocks)
+            )
         self.flow_latent_proj = nn.Linear(config.latent_channels, flow_width)
         self.slot = nn.Parameter(torch.empty(config.latent_tokens, flow_width)) if config.slot_embedding else None
         self.flow_time_embedder = TimeEmbedding(flow_width)
@@ -123,12 +137,15 @@ class FlowWorldModel(LatentSpace):
         )
         self.flow_norm_out = nn.LayerNorm(flow_width)
         self.flow_out_proj = nn.Linear(flow_width, config.latent_channels)
+        if config.copy_heads and not config.anchor:
+            raise ValueError(f"copy_heads={config.copy_heads} without anchor=True: there is no change to be regressed")
         if config.anchor:
             self.change_norm = nn.LayerNorm(width)
             self.change_proj = nn.Linear(width, config.channels)
             self.anchor_proj = nn.Linear(config.latent_channels, flow_width)
             numbers = config.latent_tokens * config.latent_channels
             self.register_buffer("components", torch.zeros(numbers, config.patches * config.channels))
+            self.change_copy = TokenCopy(width, config.channels, config.copy_heads) if config.copy_heads else None
         if config.proprio_size:
             self.proprio_embed = self._proprio_mlp()
             if config.next_proprio:
@@ -147,6 +164,10 @@ class FlowWorldModel(LatentSpace):
         zero(self.flow_out_proj)
         if self.config.anchor:
             zero(self.change_proj)
+            if self.change_copy is not None:
+                zero(self.change_copy.gate)
+        for grid in self.cond_grids or ():
+            zero(grid)
         for embedding in (self.position, self.slot):
             if embedding is not None:
                 nn.init.normal_(embedding, std=0.2, generator=generator)
@@ -166,6 +187,7 @@ class FlowWorldModel(LatentSpace):
         lengths: torch.Tensor | None = None,
         proprio: torch.Tensor | None = None,
         robots: torch.Tensor | None = None,
+        central: bool = False,
     ) -> Conditioning:
         """Everything about a prediction that does not depend on noise or flow time.
 
@@ -175,6 +197,7 @@ class FlowWorldModel(LatentSpace):
             lengths: (B,) int64 valid actions of each row; None if all K are valid.
             proprio: standardised proprioception (B, P); given exactly if `config.proprio_size` is not 0.
             robots: (B,) int64 robot ids; None is the default robot.
+            central: no noise will be drawn. With an anchor no flow is evaluated then, and what it needs is left out.
 
         Raises:
             ValueError: a shape differs from the configuration.
@@ -198,19 +221,24 @@ class FlowWorldModel(LatentSpace):
         x = full_precision(self.xt_proj(tokens))
         if self.position is not None:
             x = x + self.position
-        for block in self.cond_blocks:
-            x = block(x, action)
+        for i, block in enumerate(self.cond_blocks):
+            x = block(x if self.cond_grids is None else self.cond_grids[i](x), action)
 
         change = anchor = None
-        context = x
+        context, flow_blocks = x, list(self.flow_blocks)
         if config.anchor:
             change = full_precision(self.change_proj(self.change_norm(x)))
-            linear = F.linear(change.detach().flatten(1), self.components).unflatten(1, self.latent_mean.shape)
-            anchor = self.to_flow(full_precision(linear))
+            if self.change_copy is not None:
+                change = change + self.change_copy(x, tokens)
+            if central:
+                flow_blocks = []
+            else:
+                linear = F.linear(change.detach().flatten(1), self.components).unflatten(1, self.latent_mean.shape)
+                anchor = self.to_flow(full_precision(linear))
             # The flow's loss, which is noisy, does not reach the regression.
             context = x.detach()
         keys, values = [], []
-        for block in self.flow_blocks:
+        for block in flow_blocks:
             assert isinstance(block, FlowBlock)
             block_keys, block_values = block.cross_attn.keys_values(context)
             keys.append(block_keys)

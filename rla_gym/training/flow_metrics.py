@@ -112,7 +112,7 @@ def dream_chunk(
 ) -> tuple[Tensor, Tensor]:
     """Tokens (B, L, C) and proprioception (B, P) after one chunk (B, K, A), from `noise` (B, N, D) or none."""
     given = proprio if model.config.proprio_size else None
-    conditioning = model.condition(tokens, chunk, None, given)
+    conditioning = model.condition(tokens, chunk, None, given, central=noise is None)
     if given is not None:
         proprio = proprio + model.proprio_delta(conditioning)
     return next_tokens(model, autoencoder, conditioning, tokens, noise, steps, midpoint), proprio

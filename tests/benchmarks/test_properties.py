@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import product
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from benchmarks.properties.options import Args
 from benchmarks.properties.progression import WAYS, Latents, _measures, between, nearest, progression
 from benchmarks.properties.reconstruction import compared, draw_pairs, everything, nothing, pair_errors
 from benchmarks.properties.run import main
-from benchmarks.properties.sweep import LATENTS, autoencoder_config
+from benchmarks.properties.sweep import KINDS, LATENTS, autoencoder_config
 from rla_gym.bundle import Bundle
 from rla_gym.data import TokenStore
 from rla_gym.files import read_json
@@ -91,9 +92,10 @@ def test_ways_begin_and_end_where_they_must(bundle: Bundle, encoded: TokenStore)
 
 
 def test_sizes_are_what_they_say(encoded: TokenStore) -> None:
-    for numbers in LATENTS:
-        config = autoencoder_config(encoded, numbers)
+    for numbers, kind in product(LATENTS, KINDS):
+        config = autoencoder_config(encoded, numbers, kind)
         assert config.latent_tokens * config.latent_channels == numbers
+        assert config.linear_path == (kind == "rla-linear")
     with pytest.raises(ValueError, match="no latent of 17 numbers; there are 16, 32"):
         autoencoder_config(encoded, 17)
 
@@ -118,12 +120,13 @@ def test_the_whole_measurement(result: dict[str, Any]) -> None:
     written = read_json(result["settings"]["out"])
     for split in ("held out", "out of distribution"):
         found = written["reconstruction"][split]
-        assert set(found) == {"nothing", "everything", "rla", "linear", "entries", "patches"}
+        assert set(found) == {"nothing", "everything", "rla", "rla-linear", "linear", "entries", "patches"}
         assert set(found["rla"]) == {"16", "64", "32, checkpoint small"}
+        assert set(found["rla-linear"]) == {"16", "64"}
         assert set(found["rla"]["16"]) == {"1", "4"}
         assert found["entries"]["64"]["4"]["tokens_square"][0] < found["entries"]["16"]["4"]["tokens_square"][0] < 1
         assert found["everything"]["all"]["1"]["cube_mm"][0] > 0  # the probe's own error
-    ways = written["progression"]["32, checkpoint small"]["6"]
+    ways = written["progression"]["rla"]["32, checkpoint small"]["6"]
     assert set(ways["means"]) == set(WAYS) and set(ways["differences"]) == {"noise", "mean"}
     strips = read_json(Path(result["settings"]["strips"]) / "strips.json")["strips"]
     assert len(strips) == 4

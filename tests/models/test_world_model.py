@@ -272,6 +272,15 @@ def test_the_anchor_is_the_linear_latent_of_the_regressed_change():
     assert randomised(OURS).condition(**inputs()).anchor is None
 
 
+def test_a_central_conditioning_has_the_same_change_and_nothing_for_the_flow():
+    model = anchored()
+    whole, central = model.condition(**inputs()), model.condition(**inputs(), central=True)
+    torch.testing.assert_close(central.change, whole.change, atol=0, rtol=0)
+    torch.testing.assert_close(central.proprio_delta, whole.proprio_delta, atol=0, rtol=0)
+    assert central.anchor is None and central.keys == ()
+    assert randomised(OURS).condition(**inputs(), central=True).keys  # without an anchor the flow is evaluated
+
+
 def test_an_untrained_flow_ends_at_its_anchor():
     """With an output layer of zero, one Euler step from zero noise gives the anchor, for every draw."""
     model = anchored()

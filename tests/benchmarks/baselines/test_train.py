@@ -100,8 +100,8 @@ def test_video_diffusion_needs_frames_and_the_stores_encoder(
 
 def test_all_models_of_the_comparison_are_there() -> None:
     assert set(STAGES) == {
-        "persistence", "rla-wm", "rla-wm-unanchored", "z-regression", "fm-wm", "dino-wm", "dino-wm-frames",
-        "dino-wm-stable-worldmodel", "lewm", "video-diffusion",
+        "persistence", "rla-wm", "rla-wm-unanchored", "z-regression", "fm-wm", "dino-wm", "dino-wm-neighbours",
+        "dino-wm-frames", "dino-wm-stable-worldmodel", "lewm", "video-diffusion",
     }  # fmt: skip
     assert all(sum(stage.share for stage in stages) == 1.0 for stages in STAGES.values() if stages)
 
