@@ -9,19 +9,20 @@ then measures the folders, which the last line names.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tyro
 
-from benchmarks.baselines.models import STAGES
+from benchmarks.baselines.shared import Shared, check_models
 from benchmarks.baselines.train import Args as TrainArgs
 from benchmarks.baselines.train import main as train
 from rla_gym.files import read_json
 
 MODELS = (
-    "rla-wm", "rla-wm-unanchored", "z-regression", "dino-wm", "fm-wm", "lewm", "dino-wm-frames", "video-diffusion",
+    "rla-wm", "rla-wm-unanchored", "z-regression", "dino-wm", "dino-wm-neighbours", "fm-wm", "lewm",
+    "dino-wm-frames", "video-diffusion",
 )  # fmt: skip
 OWNER = {"z-regression": "rla-wm", "rla-wm-unanchored": "rla-wm"}
 """Models that take another one's autoencoder, of the same seed; its share of their budget counts as spent."""
@@ -31,35 +32,23 @@ SAME = ("tokens", "minutes", "samples", "preset", "batch_size", "precision", "ch
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class Args(Shared):
     """What is trained, on what, and for how long."""
 
-    tokens: Path
-    """Token store that `rla-gym encode` wrote."""
     out: Path
     """A folder for each model and seed is made in it."""
-    data: Path | None = None
-    """The data set whose frames the tokens are; video diffusion needs it."""
-    encoder: Path | None = None
-    """Encoder's file for video diffusion; None: the token store's own."""
     models: tuple[str, ...] = MODELS
     seeds: tuple[int, ...] = (0, 1, 2)
     minutes: float | None = None
     """Budget of each model in minutes of one core."""
     samples: int | None = None
     """Budget of each model in samples instead."""
-    preset: Literal["nano", "tiny", "base", "paper"] = "nano"
-    """Sizes of RLA-WM's networks, which the others match."""
-    batch_size: int = 32
-    precision: Literal["no", "bf16"] = "bf16"
-    chunk: int = 4
     starts: int = 128
     """Held-out starts of the curves."""
     costs: Path | None = None
     """Seconds a step that `benchmarks.baselines.costs` measured; None: each training measures its own."""
     stop_after: float | None = None
     """Save and stop after so many minutes by the clock."""
-    threads: int = 1
 
 
 def main(args: Args) -> dict[str, bool]:
@@ -67,16 +56,13 @@ def main(args: Args) -> dict[str, bool]:
 
     Raises:
         KeyError: a model of an unknown name.
-        ValueError: a model without the one whose autoencoder it takes, no budget or two, video diffusion without
-            frames, or folders of models that were trained otherwise.
+        ValueError: no models, a model without the one whose autoencoder it takes, no budget or two, video diffusion
+            without frames, or folders of models that were trained otherwise.
     """
     if (args.minutes is None) == (args.samples is None):
         raise ValueError(f"minutes={args.minutes} and samples={args.samples}: give one of the two as the budget")
-    if "video-diffusion" in args.models and args.data is None:
-        raise ValueError("video-diffusion needs the recorded frames: give --data, or --models without it")
+    check_models(args.models, args.data)
     for model in args.models:
-        if model not in STAGES:
-            raise KeyError(f"no model {model!r}; there are {', '.join(STAGES)}")
         if OWNER.get(model, model) not in args.models:
             raise ValueError(f"{model} takes the autoencoder of {OWNER[model]}: add it to --models")
     began, stopped, found = time.monotonic(), False, dict[str, bool]()
@@ -116,13 +102,9 @@ def finished(folder: Path, asked: TrainArgs) -> bool:
 
 def options(args: Args, model: str, seed: int, left: float | None) -> TrainArgs:
     """Of one training, of which `left` minutes are left by the clock."""
-    shared: dict[str, Any] = {
-        name: getattr(args, name)
-        for name in (
-            "tokens", "data", "encoder", "minutes", "samples", "preset", "batch_size", "precision", "chunk", "starts",
-            "threads", "costs",
-        )
-    }  # fmt: skip
+    own = ("minutes", "samples", "starts", "costs")
+    names = (*(field.name for field in fields(Shared)), *own)
+    shared: dict[str, Any] = {name: getattr(args, name) for name in names}
     owner = None if model not in OWNER else args.out / f"{OWNER[model]}-{seed}" / "autoencoder"
     place = args.out / f"{model}-{seed}"
     return TrainArgs(model=model, out=place, seed=seed, autoencoder=owner, stop_after=left, **shared)

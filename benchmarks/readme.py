@@ -12,8 +12,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.report.html import interval
-from benchmarks.report.targets import horizon_place
+from benchmarks.fidelity.tables import models
+from benchmarks.markdown import markdown
+from benchmarks.properties.tables import properties
 from benchmarks.speed.tables import speed
 from rla_gym.demo.intervals import difference_text, rate_text
 from rla_gym.files import read_json
@@ -34,7 +35,7 @@ def encoders(found: dict[str, Any]) -> str:
         rows.append(
             f"| {name} | {row['megabytes_float16']:.1f} | {row['frames_per_second']:.0f} | {' | '.join(errors)} |"
         )
-    return _table(
+    return markdown(
         "| encoder | MB (float16) | frames/s, one core, bf16 | cube, mm | pusher, mm | target, mm |",
         rows,
         f"Held-out error of a position probe on {settings['components']} PCA channels, "
@@ -60,7 +61,7 @@ def fidelity(found: dict[str, Any]) -> str:
             f"{entry['drift']['goalward_mm_per_chunk']:+.2f} mm a chunk (n={entry['drift']['handles']}) |"
         )
     floors = ", ".join(f"{thing} {error:.1f}" for thing, error in found["probe_floor_mm"].items())
-    return _table(
+    return markdown(
         "| actions | starts | cube after 1 chunk | ratio | cube after 6 chunks | ratio | drift where nothing moved |",
         rows,
         "Dream error of error if nothing moved, on held-out starts where the cube truly moved; 95 % intervals by "
@@ -83,7 +84,7 @@ def trainings(found: dict[str, Any]) -> str:
     millimetres = ", ".join(
         f"{kind} {last[kind]['mm_all_starts']['1']:.1f} / {last[kind]['mm_all_starts']['6']:.1f}" for kind in kinds
     )
-    return _table(
+    return markdown(
         f"| flow trained on | {' | '.join(kinds)} |",
         rows,
         "The same ratios after 1 / 6 chunks, over the trainings so far. Sought were .25 / .20 for recorded actions, "
@@ -106,7 +107,7 @@ def demo(found: dict[str, Any]) -> str:
         rows.append(_demo_row(f"**{label}** ({part['episodes']} episodes)", before, after, part["difference"]))
     config = found["config"]
     changes = [100 * seed["difference"]["difference"] for seed in found["seeds"]]
-    return _table(
+    return markdown(
         "| solved | cloned | after PPO in the dream | difference |",
         rows,
         f"{config['demonstrations']} demonstrations, {_range(found['seeds'])} dreamed chunks of PPO a seed, last "
@@ -134,7 +135,7 @@ def observation(found: dict[str, Any]) -> str:
         seeds = f"{result['seeds'][0]} to {result['seeds'][-1]}"
         rows.append(f"| {name} | {seeds} | {' | '.join(cells)} | {share} |")
     settings = found["settings"]
-    return _table(
+    return markdown(
         "| features | seeds | clone on features solves | clone on the true state solves | share |",
         rows,
         f"{settings['demonstrations']} demonstrations and the same network for both, {settings['episodes']} real "
@@ -150,89 +151,6 @@ OBSERVATIONS = {
     "16 keypoints that tell all by themselves": "observation-push-cube-16-keypoints.json",
 }
 """Keypoint maps and their measurements, the built-in one first."""
-
-
-def models(found: dict[str, Any]) -> str:
-    """RLA-WM against its peers, by task."""
-    rows = []
-    for task, result in found.items():
-        place, kinds = horizon_place(result), ("recorded", "counterfactual")
-        for model in result["models"]:
-            cells = []
-            thing = result["thing"]
-            for measure in ("moving_l1", f"{thing}_moved_mm", "ssim", "moving_energy"):
-                if measure not in result["measures"]:
-                    cells += ["–", "–"]
-                    continue
-                part = "ratio" if result["measures"][measure]["relative_to"] else "value"
-                means = [result["means"][kind][measure].get(model) for kind in kinds]
-                cells += [interval(mean[part][place], 2) if mean else "–" for mean in means]
-            seeds = len(result["models"][model])
-            rows.append(f"| {task} | {model}{f' ({seeds})' if seeds > 1 else ''} | {' | '.join(cells)} |")
-    first = next(iter(found.values()))
-    lead = ". ".join(filter(None, (leads(task, result) for task, result in found.items())))
-    title = f"**Is it better than its peers?** {budget(first)}\n\n"
-    return title + _table(
-        "| task | model | moving tokens | the same, other actions | thing | the same, other actions | SSIM | the same, "
-        "other actions | energy score | the same, other actions |",
-        rows,
-        f"After {first['horizons'][horizon_place(first)]} chunks, with recorded and with other actions from the same "
-        "held-out starts. Tokens: L1 on the patches that moved, thing: its position as a probe reads it, where it "
-        "truly moved, both over the error if nothing moved; SSIM of frames, all decoded by one decoder but those of "
-        "models that draw their own; energy score of eight samples on moving tokens, as a ratio too: of a model that "
-        "draws nothing it is the error of its one prediction. In brackets behind a model: training seeds. 95 % "
-        "intervals over episodes and training seeds "
-        f"(`benchmarks/results/fidelity/`; `python -m benchmarks.report` makes a page of all measures, tests and "
-        f"pictures). {lead}{'.' if lead else ''}",
-    )
-
-
-def budget(result: dict[str, Any]) -> str:
-    """What the models of a comparison have in common, and what RLA-WM has beside its parameters."""
-    runs = list(result["runs"].values())
-    minutes = {run.get("minutes") for run in runs}
-    cost = f"{minutes.pop():g} minutes of one core each" if len(minutes) == 1 and None not in minutes else "equal cost"
-    least, most = (bound(run["parameters"] for run in runs) / 1e6 for bound in (min, max))
-    kept = max(run.get("components", 0) for run in runs) / 1e6
-    components = f", beside which latents keep {kept:.1f} million numbers of principal components" if kept else ""
-    return (
-        f"Models of {least:.2f} to {most:.2f} million parameters{components}, trained for {cost} on the same episodes."
-    )
-
-
-def leads(task: str, result: dict[str, Any], other: str = "dino-wm", measure: str = "moving_energy") -> str:
-    """How far the reference's energy score lies below another model's, in percent of the latter; empty without both."""
-    place, told = horizon_place(result), []
-    for kind in ("recorded", "counterfactual"):
-        changes = result["differences"].get(kind, {}).get(measure, {}).get(other)
-        means = result["means"].get(kind, {}).get(measure, {}).get(other)
-        if changes is None or means is None or changes[place] is None:
-            return ""
-        base, change = means["value"][place][0], changes[place]
-        told.append(interval([-100 * change[name] / base for name in ("difference", "high", "low")], 2) + " %")
-    whose = f"{result['reference']}'s energy score on {task}"
-    return f"{whose} is lower than {other}'s by {told[0]}, with other actions by {told[1]}"
-
-
-def properties(found: dict[str, Any]) -> str:
-    """What a latent action of some size keeps, seen and unseen, and whether it follows time."""
-    rows = []
-    for task, result in found.items():
-        for split, methods in result["reconstruction"].items():
-            for method, sizes in methods.items():
-                for size, horizons in sizes.items():
-                    horizon, told = list(horizons.items())[-1]
-                    if method in ("rla", "rla-linear", "linear", "entries"):
-                        cells = [interval(told[name], 2) for name in ("moving_l1", "tokens_square")]
-                        rows.append(f"| {task}, {split} | {horizon} | {method}, {size} | {' | '.join(cells)} |")
-    title = "**What does a latent action hold?** The change between two frames in few numbers, held-out episodes.\n\n"
-    return title + _table(
-        "| task | control steps | by, numbers | moving tokens | 1 − R² |",
-        rows,
-        "Error of tokens that come back, over the error if nothing moved: `rla` through the autoencoder, `linear` "
-        "through principal components of residuals, `entries` by the largest entries of the residual, whose "
-        "places are free (`benchmarks/results/properties/`).",
-    )
 
 
 TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
@@ -317,11 +235,6 @@ def _demo_row(label: str, before: dict[str, Any], after: dict[str, Any], differe
     cells = [rate_text(part["rate"], part["interval"]) for part in (before, after)]
     change = difference_text(*(difference[name] for name in ("difference", "low", "high")))
     return f"| {label} | {cells[0]} | {cells[1]} | {change} |"
-
-
-def _table(columns: str, rows: list[str], note: str) -> str:
-    """A table in Markdown, and what is to be known about it."""
-    return "\n".join([columns, "|" + "---|" * (columns.count("|") - 1), *rows, "", note])
 
 
 if __name__ == "__main__":

@@ -16,8 +16,9 @@ from torch.nn import functional as F
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
-from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.pickling import Origin, Print, origin_of, reduced
 from rla_gym.references import References
 from rla_gym.rows import WholeBlocks

@@ -29,8 +29,9 @@ from rla_gym.hub import download, is_hub_id
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
-from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.references import FILE_NAME, References
 
 SCHEMA = 1

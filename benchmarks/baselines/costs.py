@@ -8,42 +8,34 @@ while they are trained.
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Any, Literal
+from typing import Any
 
 import tyro
 
 from benchmarks.baselines.budget import seconds_a_step
+from benchmarks.baselines.known_costs import sizes_of
 from benchmarks.baselines.models import STAGES, Setting, Stage, loop_of
+from benchmarks.baselines.shared import Shared, check_models
+from benchmarks.baselines.train import Args as TrainArgs
+from benchmarks.baselines.train import setting_of
 from benchmarks.record import run_record
 from rla_gym.cli.threads import use_threads
 from rla_gym.files import read_json, write_json
 from rla_gym.training.loop import LoopConfig, fit
-from rla_gym.training.records import differences
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
-    """What is measured; as of `benchmarks.compare`."""
+class Args(Shared):
+    """What is measured; as of `benchmarks.compare`, with the tokens of any of its tasks."""
 
-    tokens: Path
-    """Token store of any task of the comparison."""
     out: Path
     """JSON file that is written; costs that it has of other models, at the same sizes, are kept."""
-    data: Path | None = None
-    """The data set whose frames the tokens are; video diffusion needs it."""
-    encoder: Path | None = None
-    """Encoder's file for video diffusion; None: the token store's own."""
     models: tuple[str, ...] = tuple(name for name, stages in STAGES.items() if stages)
-    preset: Literal["nano", "tiny", "base", "paper"] = "nano"
-    batch_size: int = 32
-    precision: Literal["no", "bf16"] = "bf16"
-    chunk: int = 4
     rounds: int = 3
     """Each cost is the lowest of so many measurements, far from one another: neighbours can only add to it."""
-    threads: int = 1
 
 
 def main(args: Args) -> dict[str, Any]:
@@ -53,14 +45,7 @@ def main(args: Args) -> dict[str, Any]:
         KeyError: a model of an unknown name.
         ValueError: no models, or video diffusion without frames.
     """
-    from benchmarks.baselines.train import Args as TrainArgs
-    from benchmarks.baselines.train import setting_of
-
-    for name in args.models:
-        if not STAGES.get(name):
-            raise KeyError(f"no trained model {name!r}; there are {', '.join(each for each in STAGES if STAGES[each])}")
-    if not args.models or ("video-diffusion" in args.models and args.data is None):
-        raise ValueError(f"models={args.models}: expected one or more, and --data with the frames for video-diffusion")
+    check_models(args.models, args.data)
     use_threads(args.threads)
     found: dict[str, dict[str, float]] = {}
     for name in args.rounds * args.models:
@@ -79,34 +64,6 @@ def main(args: Args) -> dict[str, Any]:
     result["seconds_a_step"] = {**kept, **found}
     write_json(args.out, result)
     return result
-
-
-def sizes_of(setting: Setting, precision: str, threads: int) -> dict[str, Any]:
-    """What a step's cost depends on and is the same in all tasks of a comparison, as JSON has it."""
-    flow = asdict(setting.configs.flow)
-    own = {name: value for name, value in flow.items() if name not in ("robots", "proprio_size")}
-    frame = [int(side) for side in setting.recorded.store.info["spec"]["frame_size"]]
-    common = {"batch_size": setting.batch_size, "precision": precision, "threads": threads, "chunk": setting.chunk}
-    return {**common, "frame_size": frame, "flow": own, "autoencoder": asdict(setting.configs.autoencoder)}
-
-
-def known_cost(path: Path, model: str, stage: Stage, setting: Setting, precision: str, threads: int) -> float:
-    """Seconds a step of a model's training, from the file that `main` wrote.
-
-    Raises:
-        KeyError: the model or its training was not measured.
-        ValueError: it was measured at other sizes.
-    """
-    measured, wanted = read_json(path), sizes_of(setting, precision, threads)
-    other = "; ".join(differences(measured["sizes"], wanted))
-    if other:
-        raise ValueError(
-            f"the costs in {path} are of other sizes than this training, measured -> given: {other}: measure them anew"
-        )
-    found = measured["seconds_a_step"].get(model, {})
-    if stage.folder not in found:
-        raise KeyError(f"{path} has no cost of {model}, {stage.folder}: measure with it among --models")
-    return float(found[stage.folder])
 
 
 def _measured(stage: Stage, setting: Setting, precision: str) -> float:

@@ -15,7 +15,8 @@ from benchmarks.baselines.recorded import Recorded
 from rla_gym.bundle import Bundle
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.flow import takes_midpoint
-from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.models.flow_config import FlowConfig
+from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.noise import keyed_normal
 from rla_gym.training.batches import device_of
 from rla_gym.training.flow import FlowTraining

@@ -24,8 +24,9 @@ from benchmarks.baselines.video_diffusion import VideoConfig, VideoDiffusion, Vi
 from benchmarks.baselines.video_training import VideoTraining
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.presets import ModelConfigs
-from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.trained import TrainedRun
 from rla_gym.training.autoencoder import AutoencoderTraining
 from rla_gym.training.loop import Trainable
@@ -75,7 +76,7 @@ class Setting:
 
     @property
     def plain_flow(self) -> FlowConfig:
-        """The paper's flow, from pure noise: nothing of ours, and as many blocks for the noise as for its conditions."""
+        """The paper's flow, from pure noise, without an anchor: as many blocks for the noise as for its conditions."""
         flow, half = self.configs.flow, self.blocks // 2
         if not flow.anchor:
             return flow

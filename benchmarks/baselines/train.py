@@ -17,8 +17,8 @@ from typing import Any, Literal
 import tyro
 
 from benchmarks.baselines.budget import FILE_NAME, plan
-from benchmarks.baselines.costs import known_cost
 from benchmarks.baselines.interface import parameter_count
+from benchmarks.baselines.known_costs import known_cost
 from benchmarks.baselines.models import STAGES, Setting, Stage, load_model, loop_of, share_of
 from benchmarks.baselines.recorded import Recorded
 from benchmarks.baselines.sizes import rla_wm_count

@@ -118,22 +118,31 @@ def sizes_table(found: Mapping[str, Any], split: Mapping[str, Any]) -> str:
 
 
 def progression_tables(found: Mapping[str, Any]) -> list[str]:
-    """By size and horizon: means of each way, and paired differences from interpolated tokens."""
-    parts = []
+    """By kind, size and horizon: means of each way, and paired differences from interpolated tokens."""
     ways = found["progression"]
-    for kind, size, by_horizon in ((kind, size, found) for kind in ways for size, found in ways[kind].items()):
-        rows = []
-        for horizon, told in by_horizon.items():
-            for way, words in WAYS.items():
-                cells = [f"{horizon} control steps: {words}"]
-                for measure in MEASURES:
-                    text = interval(told["means"][way][measure])
-                    change = told["differences"].get(way, {}).get(measure)
-                    if change is not None:
-                        text += f" ({number(change['difference'], 2)}, p {number(change['p'], 2)})"
-                    cells.append(text)
-                rows.append(cells)
-        title = f"{size} numbers" if size.isdigit() else size
-        parts.append(folded(f"{WORDS[kind]}: {title}", table(["way", *MEASURES.values()], rows)))
+    parts = [
+        folded(
+            f"{WORDS[kind]}: {size} numbers" if size.isdigit() else f"{WORDS[kind]}: {size}",
+            table(["way", *MEASURES.values()], progression_rows(by_horizon)),
+        )
+        for kind in ways
+        for size, by_horizon in ways[kind].items()
+    ]
     text = "In brackets: paired difference from interpolated tokens, and the p-value of random signs."
     return [*parts, note(text)]
+
+
+def progression_rows(by_horizon: Mapping[str, Any]) -> list[list[str]]:
+    """Of one autoencoder."""
+    rows = []
+    for horizon, told in by_horizon.items():
+        for way, words in WAYS.items():
+            cells = [f"{horizon} control steps: {words}"]
+            for measure in MEASURES:
+                text = interval(told["means"][way][measure])
+                change = told["differences"].get(way, {}).get(measure)
+                if change is not None:
+                    text += f" ({number(change['difference'], 2)}, p {number(change['p'], 2)})"
+                cells.append(text)
+            rows.append(cells)
+    return rows

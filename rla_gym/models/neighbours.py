@@ -41,9 +41,9 @@ class GridConvolution(nn.Module):
 class TokenCopy(nn.Module):
     """The change of tokens that copying them from elsewhere in the frame makes.
 
-    Each head looks at a mixture of the present tokens, and gates say how much of the way a patch goes from its own token
-    to that mixture. Related to the transformations of pixels of Finn et al., "Unsupervised
-    Learning for Physical Interaction through Video Prediction" (2016), with attention in the place of filters.
+    Each head looks at a mixture of the present tokens, and gates say how much of the way a patch goes from its own
+    token to that mixture. Related to the transformations of pixels of Finn et al., "Unsupervised Learning for Physical
+    Interaction through Video Prediction" (2016), with attention in the place of filters.
 
     Args:
         width: of the features that choose.

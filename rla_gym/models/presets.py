@@ -6,8 +6,8 @@ from dataclasses import replace
 from typing import NamedTuple, Protocol
 
 from rla_gym.models.autoencoder import RLAConfig
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.image_decoder import ImageDecoderConfig
-from rla_gym.models.world_model import FlowConfig
 
 
 class ModelConfigs(NamedTuple):

@@ -17,8 +17,9 @@ from torch import nn
 
 from rla_gym.extras import require
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
-from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.models.world_model import FlowWorldModel
 
 
 def load_released_autoencoder(run_dir: str | Path) -> RLAAutoencoder:

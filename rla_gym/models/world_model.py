@@ -8,16 +8,14 @@ Source: the released implementation of arXiv 2605.07079 (its paper's figure show
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, field
-
 import torch
 import torch.nn.functional as F
 from torch import nn
 
 from rla_gym.models.action_encoder import ActionEncoders
 from rla_gym.models.conditioning import Conditioning
-from rla_gym.models.flow import SIGMA_MIN, euler_sample, midpoint_sample
+from rla_gym.models.flow import euler_sample, midpoint_sample
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.latent_space import LatentSpace
 from rla_gym.models.neighbours import GridConvolution, TokenCopy
 from rla_gym.models.shapes import check_position_count, check_shape
@@ -34,61 +32,6 @@ from rla_gym.models.transformer import (
 PREDICTIONS = ("velocity", "latent")
 SMALLEST_TIME = 0.05
 """Floor of t in velocity = (x_t - z) / t, so that latent prediction does not divide by zero."""
-
-
-@dataclass(frozen=True)
-class FlowConfig:
-    """Sizes and switches of the flow world model; the defaults are the released model, our switches off."""
-
-    channels: int = 1024
-    """C, channels of the (standardised) encoder tokens."""
-    patches: int = 1024
-    """L, patches of a frame; binding only with `position_embedding` or `anchor`."""
-    latent_tokens: int = 32
-    latent_channels: int = 64
-    width: int = 1024
-    """Width of the conditioning stage and of the action vector."""
-    flow_width: int = 1024
-    conditioning_blocks: int = 8
-    flow_blocks: int = 8
-    heads: int = 16
-    mlp_ratio: float = 4.0
-    robots: Mapping[str, int] = field(default_factory=lambda: {"0": 9})
-    """Action size of each robot id."""
-    frame_channels: int = 64
-    """Channels of one encoded action before the GRU."""
-    max_horizon: int = 15
-    """Longest action chunk."""
-    strict_chunks: bool = False
-    """Refuse chunks of the wrong width or length (ours); the release cuts and zero-fills them."""
-    sigma_min: float = SIGMA_MIN
-    latent_scale: float = 10.0
-    """Latents are divided by this before the flow sees them, until statistics are set."""
-    per_dimension_scale: bool = False
-    """Keep one scale for each of the N·D latent numbers (ours) instead of one constant."""
-    prediction: str = "velocity"
-    """Output of the network: "velocity", or "latent" (ours), the clean latent that implies a velocity."""
-    input_projection: bool = False
-    """Project the tokens even where C equals `width` (ours); the release projects only where they differ."""
-    position_embedding: bool = False
-    """Add a learned vector per patch to the conditioning tokens (ours)."""
-    slot_embedding: bool = False
-    """Add a learned vector per latent slot (ours); without it the flow cannot tell slots apart."""
-    proprio_size: int = 0
-    """P > 0: proprioception conditions the prediction and its change is predicted (ours)."""
-    proprio_octaves: int = 0
-    """Sines and cosines of proprioception, at so many octaves, beside its values (ours): an MLP of the bare
-    values is too smooth to point at a place within a patch."""
-    next_proprio: bool = False
-    """Predict the change of proprioception from the actions first, and condition the tokens on it (ours)."""
-    anchor: bool = False
-    """The conditioning tokens regress the change of the tokens, and the flow starts from its linear latent (ours):
-    what it has left to learn is what regression leaves open. Needs an autoencoder with `linear_path`."""
-    grid_columns: int = 0
-    """Patches in a row of the frame's grid; > 0: a convolution over the grid before each conditioning block (ours)."""
-    copy_heads: int = 0
-    """> 0: regressed changes may copy tokens from elsewhere in the frame, in so many ways a patch (ours); with
-    `anchor`."""
 
 
 class FlowWorldModel(LatentSpace):

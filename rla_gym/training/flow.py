@@ -14,8 +14,9 @@ from rla_gym.data.sampling import chunk_actions, sample_chunks, sample_pairs
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.autoencoder import RLAAutoencoder, autoencoder_loss
 from rla_gym.models.flow import flow_loss, interpolate, sample_times, target_velocity
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.prediction import next_tokens
-from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.training.batches import (
     device_of,
     exact,

@@ -7,16 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.baselines import budget
 from benchmarks.compare import Args, main, options
 from rla_gym.data import TokenStore
 from rla_gym.files import read_json
 
-
-@pytest.fixture(autouse=True)
-def brief_timing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "WARM", 0)
-    monkeypatch.setattr(budget, "MEASURED", 1)
+pytestmark = pytest.mark.usefixtures("brief_timing")
 
 
 @pytest.fixture
@@ -63,7 +58,7 @@ def test_what_cannot_be_trained_is_refused_at_once(args: Args) -> None:
         main(replace(args, models=("video-diffusion",)))
     with pytest.raises(ValueError, match="autoencoder of rla-wm"):
         main(replace(args, models=("z-regression",)))
-    with pytest.raises(KeyError, match="no model 'dreamer'"):
+    with pytest.raises(KeyError, match="no trained model 'dreamer'"):
         main(replace(args, models=("dreamer",)))
     assert not args.out.exists()
 

@@ -3,8 +3,9 @@
 import pytest
 import torch
 
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.latent_space import LatentSpace
-from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.models.world_model import FlowWorldModel
 
 
 def generator(seed: int = 0) -> torch.Generator:

@@ -8,9 +8,10 @@ import pytest
 import torch
 from torch import nn
 
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.neighbours import GROUPS, KEY_WIDTH, GridConvolution, TokenCopy
 from rla_gym.models.transformer import zero
-from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.models.world_model import FlowWorldModel
 
 SMALL = FlowConfig(
     channels=12, patches=12, latent_tokens=2, latent_channels=6, width=32, flow_width=32, conditioning_blocks=2,

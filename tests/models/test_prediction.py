@@ -7,9 +7,9 @@ import torch
 
 from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.models.prediction import next_tokens
+from tests.models.flows import OURS, anchored, generator, inputs, noise, randomised
 from tests.models.test_autoencoder import LINEAR, with_components
 from tests.models.test_autoencoder import OURS as PLAIN
-from tests.models.test_world_model import OURS, anchored, generator, inputs, noise, randomised
 
 
 @pytest.fixture(autouse=True)

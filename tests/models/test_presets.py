@@ -8,9 +8,10 @@ import torch
 from torch import nn
 
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.models.presets import PRESETS, build_configs
-from rla_gym.models.world_model import FlowConfig, FlowWorldModel
+from rla_gym.models.world_model import FlowWorldModel
 
 
 def count(module: nn.Module) -> int:

@@ -7,46 +7,8 @@ import torch
 
 from rla_gym.models.action_encoder import ActionEncoder
 from rla_gym.models.flow import flow_loss, interpolate, target_velocity
-from rla_gym.models.world_model import FlowConfig, FlowWorldModel
-
-SMALL = FlowConfig(
-    channels=12, patches=9, latent_tokens=4, latent_channels=6, width=32, flow_width=32,
-    conditioning_blocks=2, flow_blocks=2, heads=4, robots={"0": 3}, frame_channels=16, max_horizon=5,
-)  # fmt: skip
-OURS = replace(
-    SMALL, strict_chunks=True, latent_scale=1.0, per_dimension_scale=True, input_projection=True,
-    position_embedding=True, slot_embedding=True, proprio_size=2, proprio_octaves=3, next_proprio=True,
-)  # fmt: skip
-
-
-def generator(seed: int = 0) -> torch.Generator:
-    return torch.Generator().manual_seed(seed)
-
-
-def randomised(config: FlowConfig) -> FlowWorldModel:
-    """A model whose zero-initialised layers are filled too, as after some training."""
-    model = FlowWorldModel(config, generator())
-    fill = generator(7)
-    with torch.no_grad():
-        for parameter in model.parameters():
-            parameter.add_(0.05 * torch.randn(parameter.shape, generator=fill))
-    return model
-
-
-def inputs(batch: int = 6, actions: int = 5) -> dict[str, torch.Tensor]:
-    return {
-        "tokens": torch.randn(batch, 9, 12, generator=generator(1)),
-        "chunk": torch.rand(batch, actions, 3, generator=generator(2)) * 2 - 1,
-        "proprio": torch.randn(batch, 2, generator=generator(3)),
-    }
-
-
-def noise(batch: int = 6) -> torch.Tensor:
-    return torch.randn(batch, 4, 6, generator=generator(4))
-
-
-def without_proprio(**given: torch.Tensor) -> dict[str, torch.Tensor]:
-    return {name: tensor for name, tensor in given.items() if name != "proprio"}
+from rla_gym.models.world_model import FlowWorldModel
+from tests.models.flows import OURS, SMALL, generator, inputs, noise, randomised, without_proprio
 
 
 @pytest.fixture(autouse=True)
@@ -250,70 +212,3 @@ def test_bfloat16_autocast_stays_close_and_returns_float32():
     assert velocity.dtype == c.tokens.dtype == model.proprio_delta(c).dtype == torch.float32
     reference = model.velocity(noise(), t, exact)
     assert 0 < (velocity - reference).abs().mean() < 0.03 * reference.abs().mean()
-
-
-ANCHORED = replace(OURS, anchor=True)
-
-
-def anchored() -> FlowWorldModel:
-    model = randomised(ANCHORED)
-    model.components.copy_(torch.linalg.qr(torch.randn(108, 24, generator=generator(8))).Q.T)
-    model.set_latent_statistics(torch.full((4, 6), 2.0), torch.full((4, 6), 0.5))
-    return model
-
-
-def test_the_anchor_is_the_linear_latent_of_the_regressed_change():
-    model = anchored()
-    c = model.condition(**inputs())
-    assert c.change.shape == (6, 9, 12) and c.anchor.shape == (6, 4, 6)
-    latent = (c.change.flatten(1) @ model.components.T).view(6, 4, 6)
-    torch.testing.assert_close(model.from_flow(c.anchor), latent, atol=1e-5, rtol=0)
-    torch.testing.assert_close(c[2:4].anchor, c.anchor[2:4])
-    assert randomised(OURS).condition(**inputs()).anchor is None
-
-
-def test_a_central_conditioning_has_the_same_change_and_nothing_for_the_flow():
-    model = anchored()
-    whole, central = model.condition(**inputs()), model.condition(**inputs(), central=True)
-    torch.testing.assert_close(central.change, whole.change, atol=0, rtol=0)
-    torch.testing.assert_close(central.proprio_delta, whole.proprio_delta, atol=0, rtol=0)
-    assert central.anchor is None and central.keys == ()
-    assert randomised(OURS).condition(**inputs(), central=True).keys  # without an anchor the flow is evaluated
-
-
-def test_an_untrained_flow_ends_at_its_anchor():
-    """With an output layer of zero, one Euler step from zero noise gives the anchor, for every draw."""
-    model = anchored()
-    for parameter in model.flow_out_proj.parameters():
-        parameter.zero_()
-    c = model.condition(**inputs())
-    found = model.sample(c.repeat(2), torch.zeros(12, 4, 6), 1)
-    torch.testing.assert_close(found, c.anchor.repeat_interleave(2, 0), atol=1e-6, rtol=0)
-
-
-def test_an_untrained_latent_prediction_ends_at_its_anchor_too():
-    model = FlowWorldModel(replace(ANCHORED, prediction="latent"), generator())
-    model.components.copy_(torch.linalg.qr(torch.randn(108, 24, generator=generator(8))).Q.T)
-    model.change_proj.bias.fill_(0.3)
-    c = model.condition(**inputs())
-    assert c.anchor.abs().max() > 0.1
-    torch.testing.assert_close(model.sample(c, noise(), 10), c.anchor, atol=1e-4, rtol=0)
-
-
-def test_an_anchor_takes_its_own_grid_alone():
-    model = FlowWorldModel(replace(ANCHORED, position_embedding=False), generator())
-    with pytest.raises(ValueError, match=r"tokens has shape \(6, 8, 12\), expected \(batch, 9, 12\)"):
-        model.condition(**{**inputs(), "tokens": inputs()["tokens"][:, :8]})
-
-
-def test_the_flow_teaches_the_regression_nothing():
-    """Gradients of velocities stop before the stage that regresses; those of the change reach it."""
-    model = anchored()
-    with torch.enable_grad():
-        c = model.condition(**inputs())
-        model.velocity(noise(), torch.tensor([0.5]), c).square().mean().backward()
-        assert model.cond_blocks[0].attn.in_proj_weight.grad is None and model.change_proj.weight.grad is None
-        assert model.flow_blocks[0].cross_attn.in_proj_weight.grad.abs().max() > 0
-        assert model.anchor_proj.weight.grad.abs().max() > 0
-        c.change.square().mean().backward()
-        assert model.cond_blocks[0].attn.in_proj_weight.grad.abs().max() > 0

@@ -9,7 +9,7 @@ from safetensors.torch import load_file
 
 from rla_gym.data.sampling import chunk_actions
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
-from rla_gym.models.world_model import FlowConfig
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.training.autoencoder import AutoencoderTraining
 from rla_gym.training.flow import FlowTraining
 from rla_gym.training.loop import LoopConfig, fit, load_weights

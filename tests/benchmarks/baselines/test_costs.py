@@ -7,16 +7,12 @@ from pathlib import Path
 
 import pytest
 
-from benchmarks.baselines import budget, costs
+from benchmarks.baselines import costs
 from benchmarks.baselines.train import Args, main
 from rla_gym.data import TokenStore
 from rla_gym.files import read_json, write_json
 
-
-@pytest.fixture(autouse=True)
-def brief_timing(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(budget, "WARM", 0)
-    monkeypatch.setattr(budget, "MEASURED", 1)
+pytestmark = pytest.mark.usefixtures("brief_timing")
 
 
 @pytest.fixture
@@ -65,7 +61,7 @@ def test_costs_of_other_models_are_kept_and_the_lowest_counts(
 
 def test_what_cannot_be_measured_is_refused(encoded: TokenStore, tmp_path: Path) -> None:
     args = costs.Args(tokens=encoded.path, out=tmp_path / "costs.json")
-    with pytest.raises(ValueError, match="--data with the frames"):
+    with pytest.raises(ValueError, match="give --data"):
         costs.main(args)
     with pytest.raises(KeyError, match="no trained model 'persistence'"):
         costs.main(replace(args, models=("persistence",)))

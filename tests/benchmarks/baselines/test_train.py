@@ -11,7 +11,6 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from benchmarks.baselines import budget
 from benchmarks.baselines.interface import parameter_count, rollout
 from benchmarks.baselines.models import STAGES, load_model, share_of
 from benchmarks.baselines.recorded import Recorded
@@ -21,14 +20,7 @@ from rla_gym.files import read_json
 from rla_gym.models.encoder import Encoder
 from tests.benchmarks.baselines.checks import some_rows
 
-
-@pytest.fixture(scope="module", autouse=True)
-def brief_timing():
-    """Two steps are timed, not seventeen: what a step costs is not at issue here."""
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(budget, "WARM", 0)
-        patch.setattr(budget, "MEASURED", 1)
-        yield
+pytestmark = pytest.mark.usefixtures("brief_timing")
 
 
 @pytest.fixture(scope="module")
