@@ -25,7 +25,7 @@ def motion_threshold(store: TokenStore, steps: int, seed: int = 0) -> float:
     episodes = episodes[store.lengths[episodes] > steps]
     rows = sample_chunks(store, episodes, PAIRS, np.random.default_rng([seed, 47, steps]), steps)
     lengths = [
-        (store.normalized(block + steps) - store.normalized(block)).norm(dim=-1).flatten()
+        store.residuals(block, block + steps).norm(dim=-1).flatten()
         for block in np.split(rows, range(128, len(rows), 128))
     ]
     return float(np.quantile(torch.cat(lengths).numpy(), MOVING_QUANTILE))

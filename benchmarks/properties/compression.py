@@ -48,7 +48,7 @@ class ResidualPCA:
         rng = np.random.default_rng([seed, 53])
         rows, later, _ = sample_pairs(store, store.split("train"), pairs, rng, longest)
         blocks = np.array_split(np.stack([rows, later]), max(1, pairs // 256), axis=1)
-        residuals = torch.cat([(store.normalized(b) - store.normalized(a)).flatten(1) for a, b in blocks]).double()
+        residuals = torch.cat([store.residuals(a, b).flatten(1) for a, b in blocks]).double()
         mean = residuals.mean(dim=0)
         centred = residuals - mean
         wide = centred.shape[1] > len(centred)

@@ -49,7 +49,7 @@ class Latents:
         found = []
         for a, b in np.array_split(np.stack([rows, later]), STATISTICS // BLOCK, axis=1):
             with torch.no_grad():
-                found.append(model.encode(store.normalized(b) - store.normalized(a)))
+                found.append(model.encode(store.residuals(a, b)))
         latents = torch.cat(found)
         return cls(model, latents.mean(dim=0), latents.std(dim=0) + 1e-6)
 

@@ -130,6 +130,10 @@ class TokenStore:
 
         return torch.from_numpy((self.tokens[np.asarray(rows)].astype(np.float32) - self.mean) / self.std)
 
+    def residuals(self, rows: np.ndarray, later: np.ndarray) -> torch.Tensor:
+        """Changes of standardised tokens from `rows` to `later`, both (n,): torch float32 (n, L, C)."""
+        return self.normalized(later) - self.normalized(rows)
+
     def episode_of(self, rows: np.ndarray) -> np.ndarray:
         """Episode index of each row, int64 of the same shape."""
         return np.searchsorted(self.starts, rows, side="right") - 1

@@ -96,8 +96,7 @@ class AutoencoderTraining:
         directions = self.model.components
         residuals = torch.empty(COMPONENT_PAIRS, directions.shape[1])
         for here in np.array_split(np.arange(COMPONENT_PAIRS), COMPONENT_PAIRS // 256):
-            difference = self.store.normalized(later[here]) - self.store.normalized(rows[here])
-            residuals[torch.from_numpy(here)] = difference.flatten(1)
+            residuals[torch.from_numpy(here)] = self.store.residuals(rows[here], later[here]).flatten(1)
         directions.copy_(principal_directions(residuals, len(directions), noises))
 
     def describe(self) -> dict[str, Any]:

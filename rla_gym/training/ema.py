@@ -44,9 +44,7 @@ class Ema:
         self._averaged = [
             name for name, tensor in self.shadow.items() if name in averaged and tensor.is_floating_point()
         ]
-        averaged = set(self._averaged)
-        # Version counters of the copied tensors: what nobody wrote to since need not be copied again.
-        self._copied = {name: -1 for name in self.shadow if name not in averaged}
+        self._copied = [name for name in self.shadow if name not in set(self._averaged)]
 
     @torch.no_grad()
     def update(self) -> None:
@@ -60,10 +58,8 @@ class Ema:
                 [live[name] for name in self._averaged],
                 1.0 - decay,
             )
-        for name, version in self._copied.items():
-            if live[name]._version != version:
-                self.shadow[name].copy_(live[name])
-                self._copied[name] = live[name]._version
+        for name in self._copied:
+            self.shadow[name].copy_(live[name])
 
     @torch.no_grad()
     def load(self, state: Mapping[str, Tensor], updates: int) -> None:
@@ -76,7 +72,6 @@ class Ema:
             )
         for name, tensor in state.items():
             self.shadow[name].copy_(tensor)
-        self._copied = dict.fromkeys(self._copied, -1)
         self.updates = updates
 
     @contextmanager

@@ -167,9 +167,7 @@ class FlowTraining:
         pieces = []
         with exact(device):
             for here in np.array_split(np.arange(len(rows)), max(1, len(rows) // 64)):
-                residual = self.store.normalized(rows[here] + lengths[here]) - self.store.normalized(
-                    rows[here]
-                )
+                residual = self.store.residuals(rows[here], rows[here] + lengths[here])
                 pieces.append(self.autoencoder.encode(residual.to(device)).cpu())
         z = torch.cat(pieces)
         if not self.config.per_dimension_scale:
