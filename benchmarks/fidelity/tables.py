@@ -1,47 +1,86 @@
-"""README's table of models, and what it says about their budget and their distance."""
+"""README's tables of models: how wrong each is, and how much less wrong RLA-WM."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
+from benchmarks.fidelity.actions import RECORDED
+from benchmarks.fidelity.summary import COUNTERFACTUAL, PERSISTENCE
 from benchmarks.markdown import markdown
 from benchmarks.report.html import interval
-from benchmarks.report.targets import horizon_place
+from benchmarks.report.targets import baselines, horizon_place
+
+KINDS = (RECORDED, COUNTERFACTUAL)
 
 
 def models(found: dict[str, Any]) -> str:
-    """RLA-WM against its peers, by task."""
-    rows = []
-    for task, result in found.items():
-        place, kinds = horizon_place(result), ("recorded", "counterfactual")
-        for model in result["models"]:
-            cells = []
-            thing = result["thing"]
-            for measure in ("moving_l1", f"{thing}_moved_mm", "ssim", "moving_energy"):
-                if measure not in result["measures"]:
-                    cells += ["–", "–"]
-                    continue
-                part = "ratio" if result["measures"][measure]["relative_to"] else "value"
-                means = [result["means"][kind][measure].get(model) for kind in kinds]
-                cells += [interval(mean[part][place], 2) if mean else "–" for mean in means]
-            seeds = len(result["models"][model])
-            rows.append(f"| {task} | {model}{f' ({seeds})' if seeds > 1 else ''} | {' | '.join(cells)} |")
+    """RLA-WM and its peers, by task."""
     first = next(iter(found.values()))
-    lead = ". ".join(filter(None, (leads(task, result) for task, result in found.items())))
-    title = f"**Is it better than its peers?** {budget(first)}\n\n"
-    return title + markdown(
-        "| task | model | moving tokens | the same, other actions | thing | the same, other actions | SSIM | the same, "
-        "other actions | energy score | the same, other actions |",
-        rows,
-        f"After {first['horizons'][horizon_place(first)]} chunks, with recorded and with other actions from the same "
-        "held-out starts. Tokens: L1 on the patches that moved, thing: its position as a probe reads it, where it "
-        "truly moved, both over the error if nothing moved; SSIM of frames, all decoded by one decoder but those of "
-        "models that draw their own; energy score of eight samples on moving tokens, as a ratio too: of a model that "
-        "draws nothing it is the error of its one prediction. In brackets behind a model: training seeds. 95 % "
-        "intervals over episodes and training seeds "
-        f"(`benchmarks/results/fidelity/`; `python -m benchmarks.report` makes a page of all measures, tests and "
-        f"pictures). {lead}{'.' if lead else ''}",
+    titles = " | ".join(title for title, _ in measures(first).values())
+    errors, leads = [], []
+    for task, result in found.items():
+        peers = [model for model in baselines(result) if model != PERSISTENCE]
+        for model in (result["reference"], *peers):
+            seeds = len(result["models"][model])
+            cells = [pair(result, name, model) for name in measures(result)]
+            errors.append(f"| {task} | {model}{f' ({seeds})' if seeds > 1 else ''} | {' | '.join(cells)} |")
+        for model in peers:
+            cells = [f"{lead(result, name, model, kind)}" for name in measures(result) for kind in KINDS]
+            leads.append(f"| {task} | {model} | {' | '.join(cells)} |")
+    note = (
+        f"After {first['horizons'][horizon_place(first)]} chunks, with recorded / with other actions from the same "
+        "held-out starts. Tokens: L1 on the patches that moved; thing: its position as a probe reads it, where it truly "
+        "moved; energy score of eight samples, on moving tokens: of a model that draws nothing it is the error of its "
+        "one prediction; all over the error if nothing moved. SSIM of frames, all decoded by one decoder but those of "
+        "models that draw their own. In brackets behind a model: training seeds."
     )
+    columns = " | ".join(f"{title}, {kind}" for title, _ in measures(first).values() for kind in ("recorded", "other"))
+    return (
+        f"**Is it better than its peers?** {budget(first)}\n\n"
+        + markdown(f"| task | model | {titles} |", errors, note)
+        + f"\n\n**By how much?** Percent by which {first['reference']}'s error is lower than the other model's, with 95 % "
+        "intervals over episodes and training seeds; below 0 it is the worse one.\n\n"
+        + markdown(
+            f"| task | against | {columns} |",
+            leads,
+            "The same measures; of SSIM what is missing to 1. (`benchmarks/results/fidelity/`; "
+            "`python -m benchmarks.report` makes a page of all measures, tests and pictures.)",
+        )
+    )
+
+
+def measures(result: Mapping[str, Any]) -> dict[str, tuple[str, bool]]:
+    """Measures of the tables: title, and whether more is better."""
+    return {
+        "moving_l1": ("moving tokens", False),
+        f"{result['thing']}_moved_mm": ("thing", False),
+        "ssim": ("SSIM", True),
+        "moving_energy": ("energy score", False),
+    }
+
+
+def pair(result: Mapping[str, Any], measure: str, model: str) -> str:
+    """Means with recorded and with other actions; a dash for what was not measured."""
+    if measure not in result["measures"]:
+        return "–"
+    part = "ratio" if result["measures"][measure]["relative_to"] else "value"
+    means = [result["means"][kind][measure].get(model) for kind in KINDS]
+    digits = 3 if measure == "ssim" else 2
+    return " / ".join("–" if mean is None else f"{mean[part][horizon_place(result)][0]:.{digits}f}" for mean in means)
+
+
+def lead(result: Mapping[str, Any], measure: str, other: str, kind: str) -> str:
+    """Percent by which the reference's error is lower than another model's, with its interval."""
+    place = horizon_place(result)
+    changes = result["differences"].get(kind, {}).get(measure, {}).get(other)
+    if changes is None or changes[place] is None:
+        return "–"
+    base = result["means"][kind][measure][other]["value"][place][0]
+    more = measures(result)[measure][1]
+    scale = 100 / (1 - base) if more else -100 / base
+    best, *bounds = (scale * changes[place][name] for name in ("difference", "low", "high"))
+    return interval([best, *sorted(bounds)], 2)
 
 
 def budget(result: dict[str, Any]) -> str:
@@ -55,17 +94,3 @@ def budget(result: dict[str, Any]) -> str:
     return (
         f"Models of {least:.2f} to {most:.2f} million parameters{components}, trained for {cost} on the same episodes."
     )
-
-
-def leads(task: str, result: dict[str, Any], other: str = "dino-wm", measure: str = "moving_energy") -> str:
-    """How far the reference's energy score lies below another model's, in percent of the latter; empty without both."""
-    place, told = horizon_place(result), []
-    for kind in ("recorded", "counterfactual"):
-        changes = result["differences"].get(kind, {}).get(measure, {}).get(other)
-        means = result["means"].get(kind, {}).get(measure, {}).get(other)
-        if changes is None or means is None or changes[place] is None:
-            return ""
-        base, change = means["value"][place][0], changes[place]
-        told.append(interval([-100 * change[name] / base for name in ("difference", "high", "low")], 2) + " %")
-    whose = f"{result['reference']}'s energy score on {task}"
-    return f"{whose} is lower than {other}'s by {told[0]}, with other actions by {told[1]}"
