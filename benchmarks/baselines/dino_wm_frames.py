@@ -169,6 +169,8 @@ class FramesNetwork(nn.Module):
 class DinoWMFrames(WorldModel):
     """A trained network, rolled out frame by frame; it draws nothing."""
 
+    slow = True
+
     def __init__(self, network: FramesNetwork) -> None:
         self.network, self.history = network, network.config.history - 1
         ours = network.config.predictor == "ours"

@@ -57,12 +57,14 @@ class WorldModel(ABC):
         stochastic: whether what it predicts depends on the keys.
         history: frames before the present one that it wants to see at the start.
         needs_frames: whether it wants to see the present frame's pixels at the start.
+        slow: whether a chunk takes it many times as long as RLA-WM.
     """
 
     name: str = ""
     stochastic: bool = False
     history: int = 0
     needs_frames: bool = False
+    slow: bool = False
 
     @abstractmethod
     def step(self, state: State, chunks: Tensor, keys: np.ndarray) -> State:

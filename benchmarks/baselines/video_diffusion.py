@@ -138,6 +138,7 @@ class VideoDiffusion(WorldModel):
     name = "video-diffusion"
     stochastic = True
     needs_frames = True
+    slow = True
 
     def __init__(self, network: VideoNetwork, tokenizer: FrameTokens, steps: int = 16) -> None:
         self.network, self.tokenizer, self.steps = network, tokenizer, steps

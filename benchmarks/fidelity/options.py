@@ -44,7 +44,7 @@ class Args:
     temperature: float = 1.0
     """Of the samples of flows; their points are predicted as the models are used."""
     slow: int = 8
-    """Models of pixels are measured on one of so many starts."""
+    """Slow models, of pixels or frame by frame, are measured on one in so many of the starts, the first ones."""
     images: int = 200
     """Starts whose frames are compared too; 0: none."""
     lpips: str | None = None

@@ -57,7 +57,7 @@ def all_runs(entries: list[Entry], recorded: Recorded) -> list[Run]:
     ]
     for entry in entries:
         runs.append(
-            Run(entry.name, entry.label, _always(entry.model), entry.recorded, entry.sampled, entry.model.needs_frames)
+            Run(entry.name, entry.label, _always(entry.model), entry.recorded, entry.sampled, entry.model.slow)
         )
         if isinstance(entry.model, LatentFlow) and entry.model.name == "rla-wm":
             label = entry.label.replace(entry.name, f"{entry.name} reconstruction", 1)
