@@ -15,8 +15,12 @@ from typing import Any
 
 import tyro
 
+from benchmarks.baselines.known_costs import known_cost
+from benchmarks.baselines.models import STAGES
 from benchmarks.baselines.shared import Shared, check_models
+from benchmarks.baselines.sizes import rla_wm_count
 from benchmarks.baselines.train import Args as TrainArgs
+from benchmarks.baselines.train import learning_rate, setting_of
 from benchmarks.baselines.train import main as train
 from rla_gym.files import read_json
 
@@ -55,7 +59,7 @@ def main(args: Args) -> dict[str, bool]:
     """Train what is not finished, seed by seed; which folders are finished.
 
     Raises:
-        KeyError: a model of an unknown name.
+        KeyError: a model of an unknown name, or without a cost in the file.
         ValueError: no models, a model without the one whose autoencoder it takes, no budget or two, video diffusion
             without frames, or folders of models that were trained otherwise.
     """
@@ -65,6 +69,7 @@ def main(args: Args) -> dict[str, bool]:
     for model in args.models:
         if OWNER.get(model, model) not in args.models:
             raise ValueError(f"{model} takes the autoencoder of {OWNER[model]}: add it to --models")
+    check_costs(args)
     began, stopped, found = time.monotonic(), False, dict[str, bool]()
     for seed in args.seeds:
         for model in sorted(args.models, key=lambda name: name in OWNER):
@@ -82,6 +87,17 @@ def main(args: Args) -> dict[str, bool]:
     return found
 
 
+def check_costs(args: Args) -> None:
+    """Before anything is trained: a KeyError for a model whose costs are not in the file, a ValueError for others."""
+    if args.costs is None or args.minutes is None:
+        return
+    for model in args.models:
+        asked = options(args, model, args.seeds[0], None)
+        setting = setting_of(asked)
+        for stage in STAGES[model]:
+            known_cost(args.costs, model, stage, setting, args.precision, args.threads)
+
+
 def finished(folder: Path, asked: TrainArgs) -> bool:
     """Whether a folder holds a model that was trained to its end; a ValueError if it was trained otherwise."""
     path = folder / "curve.json"
@@ -97,6 +113,15 @@ def finished(folder: Path, asked: TrainArgs) -> bool:
                 f"the model in {folder} was trained with {name}={was}, this asks for {value}: give "
                 "the same, or another --out"
             )
+    setting = setting_of(asked)
+    wanted, was = rla_wm_count(setting.configs), made["rla_wm_parameters"]
+    rates = {stage.folder: learning_rate(stage, asked) for stage in STAGES[asked.model]}
+    differing = [f for f, training in made["trainings"].items() if training["loop"]["lr"] != rates[f]]
+    if wanted != was or differing:
+        raise ValueError(
+            f"the model in {folder} was trained by an earlier version: its RLA-WM had {was:,} parameters and has "
+            f"{wanted:,} by now, or it had other learning rates ({', '.join(differing) or 'no'}): give another --out"
+        )
     return bool(made["finished"])
 
 

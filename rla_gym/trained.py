@@ -76,7 +76,7 @@ def config_of(kind: Any, values: Mapping[str, Any], place: Path) -> Any:
     A switch that is younger than the run is off (False or 0), as by default.
     """
     names = {field.name for field in fields(kind)}
-    needed = {field.name for field in fields(kind) if field.default not in (False, 0)}
+    needed = {field.name for field in fields(kind) if field.default != 0}
     if not needed <= set(values) <= names:
         raise ValueError(
             f"the run in {place} is not of a {kind.__name__} of this version: it has {sorted(set(values) - names)} too "

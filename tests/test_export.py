@@ -12,6 +12,7 @@ from rla_gym.bundle import Bundle
 from rla_gym.data import TokenStore
 from rla_gym.export import check_parts, choose_references
 from rla_gym.models.autoencoder import RLAConfig
+from rla_gym.models.flow_config import FlowConfig
 from rla_gym.trained import TrainedRun, config_of
 from rla_gym.training.batches import weights_hash
 
@@ -74,6 +75,9 @@ def test_config_of_a_run_older_than_a_switch() -> None:
     values = asdict(RLAConfig(channels=64))
     del values["linear_path"]
     assert config_of(RLAConfig, values, Path("run")) == RLAConfig(channels=64)
+    flow = asdict(FlowConfig(channels=64))
+    del flow["grid_columns"], flow["anchor"]
+    assert config_of(FlowConfig, flow, Path("run")) == FlowConfig(channels=64)
     del values["channels"]  # a size is no switch
     with pytest.raises(ValueError, match=r"lacks \['channels'\]"):
         config_of(RLAConfig, values, Path("run"))

@@ -1,9 +1,10 @@
 """DINO-WM as the paper re-implements it: direct regression of the tokens K actions ahead.
 
-The network is RLA-WM's own conditioning stage, deeper and with a head that gives tokens: what is compared is regression
-in token space against a flow over latent actions, not one transformer against another. Trained with RLA-WM's decoded
-loss on RLA-WM's batches, feedback included. `dino_wm_frames` is the original, frame by frame. With `grid_columns` and
-`copy_heads` it has what RLA-WM adds to the paper's network, which tells that from what the latent action adds.
+The network is RLA-WM's own conditioning stage, wider or deeper and with a head that gives tokens: what is compared is
+regression in token space against a flow over latent actions, not one transformer against another. Trained with RLA-WM's
+decoded loss on RLA-WM's batches, feedback included. `dino_wm_frames` is the original, frame by frame. With
+`grid_columns` and `copy_heads` it has what RLA-WM adds to the paper's network, which tells that from what the latent
+action adds.
 
 Source: Zhou et al., "DINO-WM: World Models on Pre-trained Visual Features enable Zero-shot Planning" (2024); the
 re-implementation with action chunks is that of arXiv 2605.07079.
@@ -25,7 +26,7 @@ from benchmarks.baselines.held_out import HeldOut
 from benchmarks.baselines.interface import State, WorldModel
 from benchmarks.baselines.recorded import Recorded
 from rla_gym.models.autoencoder import autoencoder_loss
-from rla_gym.models.neighbours import GridConvolution, TokenCopy
+from rla_gym.models.neighbours import TokenCopy, grid_convolutions, through_blocks
 from rla_gym.models.transformer import ConditioningBlock, full_precision, initialize, zero
 from rla_gym.training.batches import without_gradients
 
@@ -60,11 +61,7 @@ class DinoWMNetwork(nn.Module):
         self.blocks = nn.ModuleList(
             ConditioningBlock(config.width, config.heads, config.mlp_ratio) for _ in range(config.blocks)
         )
-        self.grids: nn.ModuleList | None = None
-        if config.grid_columns:
-            self.grids = nn.ModuleList(
-                GridConvolution(config.width, config.grid_columns) for _ in range(config.blocks)
-            )
+        self.grids = grid_convolutions(config.width, config.patches, config.grid_columns, config.blocks)
         self.copy = TokenCopy(config.width, config.channels, config.copy_heads) if config.copy_heads else None
         self.norm_out = nn.LayerNorm(config.width)
         self.out_layer = nn.Linear(config.width, config.channels)
@@ -72,8 +69,8 @@ class DinoWMNetwork(nn.Module):
         self.condition.reset_parameters(generator)
         nn.init.normal_(self.position, std=0.2, generator=generator)
         zero(self.out_layer)
-        for part in (*(self.grids or ()), *([self.copy.gate] if self.copy is not None else ())):
-            zero(part)
+        if self.copy is not None:
+            self.copy.reset_parameters()
 
     def forward(
         self, tokens: Tensor, chunk: Tensor, lengths: Tensor | None, proprio: Tensor | None
@@ -81,8 +78,7 @@ class DinoWMNetwork(nn.Module):
         """Tokens (B, L, C) and proprioception (B, P) or None after the chunk (B, K, A)."""
         vector, later = self.condition(chunk, lengths, proprio)
         x = full_precision(self.input_layer(tokens)) + self.position
-        for i, block in enumerate(self.blocks):
-            x = block(x if self.grids is None else self.grids[i](x), vector)
+        x = through_blocks(x, vector, self.blocks, self.grids)
         after = tokens + full_precision(self.out_layer(self.norm_out(x)))
         return after if self.copy is None else after + self.copy(x, tokens), later
 

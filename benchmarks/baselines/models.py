@@ -152,10 +152,12 @@ def flow_config(name: str, setting: Setting) -> FlowConfig:
 
 
 def dino_wm_config(setting: Setting, neighbours: bool = False) -> DinoWMConfig:
-    """Matched by width; with `neighbours` what ties patches to others in RLA-WM."""
+    """Matched by width; with `neighbours` what ties patches to others in RLA-WM, a ValueError where nothing does."""
     flow = setting.configs.flow
     fixed = {**setting.sizes, "blocks": setting.blocks, "heads": flow.heads}
     if neighbours:
+        if not flow.grid_columns and not flow.copy_heads:
+            raise ValueError("RLA-WM of this preset ties no patches to others: dino-wm-neighbours would be dino-wm")
         fixed |= {"grid_columns": flow.grid_columns, "copy_heads": flow.copy_heads}
     return setting.matched(lambda width: DinoWMConfig(width=width, **fixed), DinoWMNetwork)
 

@@ -135,8 +135,7 @@ def setting_of(args: Args) -> Setting:
 def train_stage(stage: Stage, setting: Setting, args: Args) -> dict[str, Any]:
     """Plan and run one training; its plan, parameters and held-out curve."""
     loop = {**loop_of(stage, setting, args.precision), "seed": setting.seed}
-    scale = LEARNING_RATES[args.preset] / LEARNING_RATES["tiny"]
-    loop["lr"] = scale * loop["lr"] if args.lr is None else args.lr
+    loop["lr"] = learning_rate(stage, args)
     folder = setting.out / stage.folder
     share = share_of(stage, setting)
     minutes = None if args.minutes is None else share * args.minutes
@@ -168,6 +167,12 @@ def train_stage(stage: Stage, setting: Setting, args: Args) -> dict[str, Any]:
         "parameters": numbers,
         "curve": curve(folder, planned["seconds_a_step"], setting.batch_size),
     }
+
+
+def learning_rate(stage: Stage, args: Args) -> float:
+    """As given, or the stage's, in proportion to the preset's."""
+    scale: float = LEARNING_RATES[args.preset] / LEARNING_RATES["tiny"]
+    return scale * stage.loop["lr"] if args.lr is None else args.lr
 
 
 def curve(folder: Path, seconds: float, batch_size: int) -> list[dict[str, float]]:

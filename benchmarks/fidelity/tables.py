@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from benchmarks.fidelity.actions import RECORDED
@@ -17,47 +17,59 @@ KINDS = (RECORDED, COUNTERFACTUAL)
 def models(found: dict[str, Any]) -> str:
     """RLA-WM and its peers, by task."""
     first = next(iter(found.values()))
-    titles = " | ".join(title for title, _ in measures(first).values())
+    titles = " | ".join(measures(first).values())
     errors, leads = [], []
     for task, result in found.items():
         peers = [model for model in baselines(result) if model != PERSISTENCE]
         for model in (result["reference"], *peers):
-            seeds = len(result["models"][model])
             cells = [pair(result, name, model) for name in measures(result)]
-            errors.append(f"| {task} | {model}{f' ({seeds})' if seeds > 1 else ''} | {' | '.join(cells)} |")
+            errors.append(f"| {task} | {title_of(result, model)} | {' | '.join(cells)} |")
         for model in peers:
-            cells = [f"{lead(result, name, model, kind)}" for name in measures(result) for kind in KINDS]
+            cells = [lead(result, name, model, kind) for name in measures(result) for kind in KINDS]
             leads.append(f"| {task} | {model} | {' | '.join(cells)} |")
     note = (
         f"After {first['horizons'][horizon_place(first)]} chunks, with recorded / with other actions from the same "
-        "held-out starts. Tokens: L1 on the patches that moved; thing: its position as a probe reads it, where it truly "
-        "moved; energy score of eight samples, on moving tokens: of a model that draws nothing it is the error of its "
+        "held-out starts. Tokens: L1 on the patches that moved; thing: its position as a probe reads it, where it did "
+        "move; energy score of eight samples, on moving tokens: of a model that draws nothing it is the error of its "
         "one prediction; all over the error if nothing moved. SSIM of frames, all decoded by one decoder but those of "
-        "models that draw their own. In brackets behind a model: training seeds."
+        "models that draw their own. In brackets behind a model: training seeds, and starts where it was measured on "
+        "fewer, being slow."
     )
-    columns = " | ".join(f"{title}, {kind}" for title, _ in measures(first).values() for kind in ("recorded", "other"))
-    return (
-        f"**Is it better than its peers?** {budget(first)}\n\n"
-        + markdown(f"| task | model | {titles} |", errors, note)
-        + f"\n\n**By how much?** Percent by which {first['reference']}'s error is lower than the other model's, with 95 % "
+    title = f"**Is it better than its peers?** {budget(list(found.values()))}\n\n"
+    text = title + markdown(f"| task | model | {titles} |", errors, note)
+    if not leads:
+        return text
+    columns = " | ".join(f"{title}, {kind}" for title in measures(first).values() for kind in ("recorded", "other"))
+    title = (
+        f"**By how much?** Percent by which {first['reference']}'s error is lower than the other model's, with 95 % "
         "intervals over episodes and training seeds; below 0 it is the worse one.\n\n"
-        + markdown(
-            f"| task | against | {columns} |",
-            leads,
-            "The same measures; of SSIM what is missing to 1. (`benchmarks/results/fidelity/`; "
-            "`python -m benchmarks.report` makes a page of all measures, tests and pictures.)",
-        )
     )
+    note = (
+        "The same measures; of SSIM what is missing to 1, a part of which is the decoder's. Intervals are those of the "
+        "difference, over the other model's mean. (`benchmarks/results/fidelity/`; `python -m benchmarks.report` makes "
+        "a page of all measures, tests and pictures.)"
+    )
+    return f"{text}\n\n{title}{markdown(f'| task | against | {columns} |', leads, note)}"
 
 
-def measures(result: Mapping[str, Any]) -> dict[str, tuple[str, bool]]:
-    """Measures of the tables: title, and whether more is better."""
+def measures(result: Mapping[str, Any]) -> dict[str, str]:
+    """Measures of the tables, and their titles."""
     return {
-        "moving_l1": ("moving tokens", False),
-        f"{result['thing']}_moved_mm": ("thing", False),
-        "ssim": ("SSIM", True),
-        "moving_energy": ("energy score", False),
+        "moving_l1": "moving tokens",
+        f"{result['thing']}_moved_mm": "thing",
+        "ssim": "SSIM",
+        "moving_energy": "energy score",
     }
+
+
+def title_of(result: Mapping[str, Any], model: str) -> str:
+    """The model with its training seeds, and its starts where it was measured on fewer than the reference."""
+    place, about = horizon_place(result), []
+    seeds = len(result["models"][model])
+    about += [f"{seeds}"] if seeds > 1 else []
+    counts = [result["means"][RECORDED]["moving_l1"][each]["handles"][place] for each in (model, result["reference"])]
+    about += [f"{counts[0]} starts"] if counts[0] < counts[1] else []
+    return f"{model} ({', '.join(about)})" if about else model
 
 
 def pair(result: Mapping[str, Any], measure: str, model: str) -> str:
@@ -65,7 +77,7 @@ def pair(result: Mapping[str, Any], measure: str, model: str) -> str:
     if measure not in result["measures"]:
         return "–"
     part = "ratio" if result["measures"][measure]["relative_to"] else "value"
-    means = [result["means"][kind][measure].get(model) for kind in KINDS]
+    means = [result["means"].get(kind, {}).get(measure, {}).get(model) for kind in KINDS]
     digits = 3 if measure == "ssim" else 2
     return " / ".join("–" if mean is None else f"{mean[part][horizon_place(result)][0]:.{digits}f}" for mean in means)
 
@@ -77,15 +89,14 @@ def lead(result: Mapping[str, Any], measure: str, other: str, kind: str) -> str:
     if changes is None or changes[place] is None:
         return "–"
     base = result["means"][kind][measure][other]["value"][place][0]
-    more = measures(result)[measure][1]
-    scale = 100 / (1 - base) if more else -100 / base
-    best, *bounds = (scale * changes[place][name] for name in ("difference", "low", "high"))
-    return interval([best, *sorted(bounds)], 2)
+    scale = 100 / (1 - base) if result["measures"][measure]["better"] == "higher" else -100 / base
+    bounds = sorted(scale * changes[place][name] for name in ("low", "high") if changes[place][name] is not None)
+    return interval([scale * changes[place]["difference"], *(bounds or (None, None))], 2)
 
 
-def budget(result: dict[str, Any]) -> str:
-    """What the models of a comparison have in common, and what RLA-WM has beside its parameters."""
-    runs = list(result["runs"].values())
+def budget(results: Sequence[dict[str, Any]]) -> str:
+    """What the models of all comparisons have in common, and what RLA-WM has beside its parameters."""
+    runs = [run for result in results for run in result["runs"].values()]
     minutes = {run.get("minutes") for run in runs}
     cost = f"{minutes.pop():g} minutes of one core each" if len(minutes) == 1 and None not in minutes else "equal cost"
     least, most = (bound(run["parameters"] for run in runs) / 1e6 for bound in (min, max))

@@ -123,7 +123,7 @@ def autoencoders(
     if bundle is not None:
         config = bundle.autoencoder.config
         numbers = config.latent_tokens * config.latent_channels
-        models[KINDS[config.linear_path], f"{numbers}, checkpoint {bundle.config.name}"] = [bundle.autoencoder]
+        models[KINDS[config.encoder_blocks == 0], f"{numbers}, checkpoint {bundle.config.name}"] = [bundle.autoencoder]
     return models, budgets
 
 

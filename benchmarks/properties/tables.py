@@ -23,7 +23,8 @@ def properties(found: dict[str, Any]) -> str:
     return title + markdown(
         "| task | control steps | by, numbers | moving tokens | 1 − R² |",
         rows,
-        "Error of tokens that come back, over the error if nothing moved: `rla` through the autoencoder, `linear` "
-        "through principal components of residuals, `entries` by the largest entries of the residual, whose "
+        "Error of tokens that come back, over the error if nothing moved: `rla` through the autoencoder, "
+        "`rla-linear` through one whose encoder is principal components alone, `linear` through principal components "
+        "there and back, `entries` by the largest entries of the residual, whose "
         "places are free (`benchmarks/results/properties/`).",
     )

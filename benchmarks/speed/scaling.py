@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Any
@@ -63,8 +64,10 @@ def batch_exponents(races: Sequence[dict[str, Any]], least: int = 16) -> dict[st
 def rla_wm(setting: Setting, patches: int, steps: int) -> WorldModel:
     """RLA-WM."""
     autoencoder = RLAAutoencoder(replace(setting.configs.autoencoder, patches=patches), weights())
-    flow = FlowWorldModel(replace(setting.configs.flow, patches=patches), weights())
-    return LatentFlow("rla-wm", autoencoder, flow, steps)
+    flow = replace(setting.configs.flow, patches=patches)
+    if flow.grid_columns:
+        flow = replace(flow, grid_columns=math.isqrt(patches))
+    return LatentFlow("rla-wm", autoencoder, FlowWorldModel(flow, weights()), steps)
 
 
 def fm_wm(setting: Setting, patches: int, steps: int) -> WorldModel:

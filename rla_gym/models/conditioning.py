@@ -16,7 +16,7 @@ class Conditioning:
     tokens: torch.Tensor
     """Conditioning tokens (B, L, width)."""
     keys: tuple[torch.Tensor, ...]
-    """Cross-attention keys of each flow block, (B, heads, L, flow_width / heads)."""
+    """Cross-attention keys of each flow block, (B, heads, L, flow_width / heads); none for a central one."""
     values: tuple[torch.Tensor, ...]
     """Cross-attention values of each flow block, as keys."""
     proprio_delta: torch.Tensor | None = None

@@ -15,7 +15,7 @@ class FlowConfig:
     channels: int = 1024
     """C, channels of the (standardised) encoder tokens."""
     patches: int = 1024
-    """L, patches of a frame; binding only with `position_embedding` or `anchor`."""
+    """L, patches of a frame; binding only with `position_embedding`, `anchor` or `grid_columns`."""
     latent_tokens: int = 32
     latent_channels: int = 64
     width: int = 1024

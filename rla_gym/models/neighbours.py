@@ -1,6 +1,7 @@
 """What ties a patch to others (ours): things in a scene mostly move to where other patches are.
 
-Both parts do nothing at first, and cost little beside a transformer block.
+Both parts do nothing at first, and cost little beside a transformer block. `initialize` fills all linear layers of a
+network, so `TokenCopy.reset_parameters` has to come after it.
 """
 
 from __future__ import annotations
@@ -8,7 +9,7 @@ from __future__ import annotations
 import torch
 from torch import nn
 
-from rla_gym.models.transformer import full_precision
+from rla_gym.models.transformer import full_precision, zero
 
 KEY_WIDTH = 32
 """Of the queries and keys of one head of `TokenCopy`."""
@@ -30,6 +31,7 @@ class GridConvolution(nn.Module):
         super().__init__()
         self.columns = columns
         self.convolution = nn.Conv2d(width, width, 3, padding=1, groups=width)
+        zero(self.convolution)
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         """(B, L, width), L a multiple of the columns, to the same shape."""
@@ -62,6 +64,11 @@ class TokenCopy(nn.Module):
         self.norm = nn.LayerNorm(width)
         self.queries_keys = nn.Linear(width, 2 * heads * KEY_WIDTH)
         self.gate = nn.Linear(width, heads * GROUPS)
+        self.reset_parameters()
+
+    def reset_parameters(self) -> None:
+        """Closed gates: nothing is copied."""
+        zero(self.gate)
 
     def forward(self, x: torch.Tensor, tokens: torch.Tensor) -> torch.Tensor:
         """Change (B, L, C) float32 of `tokens` (B, L, C), by the features `x` (B, L, width)."""
@@ -73,3 +80,25 @@ class TokenCopy(nn.Module):
         moves = (mixtures - tokens.unsqueeze(1)).unflatten(-1, (GROUPS, -1))
         gates = full_precision(self.gate(x)).unflatten(-1, (self.heads, GROUPS, 1)).transpose(1, 2)
         return (moves * gates).sum(dim=1).flatten(-2)
+
+
+def grid_convolutions(width: int, patches: int, columns: int, count: int) -> nn.ModuleList | None:
+    """One for each of `count` blocks over `patches` in rows of `columns`; None for 0 columns.
+
+    Raises:
+        ValueError: columns that do not divide the patches.
+    """
+    if not columns:
+        return None
+    if patches % columns:
+        raise ValueError(f"grid_columns={columns} does not divide the {patches} patches")
+    return nn.ModuleList(GridConvolution(width, columns) for _ in range(count))
+
+
+def through_blocks(
+    x: torch.Tensor, vector: torch.Tensor, blocks: nn.ModuleList, grids: nn.ModuleList | None
+) -> torch.Tensor:
+    """`x` (B, L, width) through blocks that `vector` modulates, each after its convolution where there are any."""
+    for i, block in enumerate(blocks):
+        x = block(x if grids is None else grids[i](x), vector)
+    return x

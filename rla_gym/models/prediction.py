@@ -30,7 +30,7 @@ def next_tokens(
         steps, midpoint: of `FlowWorldModel.sample`; with an anchor the central sample evaluates no flow.
 
     Raises:
-        ValueError: shapes that do not fit each other or the models.
+        ValueError: shapes that do not fit each other or the models, or noise for a central conditioning.
     """
     if conditioning.change is None:
         if noise is None:
@@ -41,9 +41,9 @@ def next_tokens(
     regressed = tokens + conditioning.change.repeat_interleave(draws, dim=0)
     if noise is None:
         return regressed
-    sampled = autoencoder.decode(flow.from_flow(flow.sample(conditioning, noise, steps, midpoint)), tokens)
     if conditioning.anchor is None:
         raise ValueError("noise is given for a conditioning of central=True: condition without it where noise is drawn")
+    sampled = autoencoder.decode(flow.from_flow(flow.sample(conditioning, noise, steps, midpoint)), tokens)
     # The anchors of several draws are one.
     anchored = autoencoder.decode(flow.from_flow(conditioning.anchor), tokens[::draws])
     return regressed + sampled - anchored.repeat_interleave(draws, dim=0)

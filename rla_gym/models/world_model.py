@@ -17,7 +17,7 @@ from rla_gym.models.conditioning import Conditioning
 from rla_gym.models.flow import euler_sample, midpoint_sample
 from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.latent_space import LatentSpace
-from rla_gym.models.neighbours import GridConvolution, TokenCopy
+from rla_gym.models.neighbours import TokenCopy, grid_convolutions, through_blocks
 from rla_gym.models.shapes import check_position_count, check_shape
 from rla_gym.models.transformer import (
     ConditioningBlock,
@@ -43,7 +43,8 @@ class FlowWorldModel(LatentSpace):
 
     Raises:
         ValueError: `config.prediction` is unknown, `robots` is empty, `heads` does not divide a width,
-            `grid_columns` does not divide the patches, or `copy_heads` without `anchor`.
+            `grid_columns` does not divide the patches, or `copy_heads` without `anchor` or with channels that do not
+            fall into 4 groups.
     """
 
     components: torch.Tensor
@@ -65,13 +66,7 @@ class FlowWorldModel(LatentSpace):
         self.cond_blocks = nn.ModuleList(
             ConditioningBlock(width, config.heads, config.mlp_ratio) for _ in range(config.conditioning_blocks)
         )
-        self.cond_grids: nn.ModuleList | None = None
-        if config.grid_columns:
-            if config.patches % config.grid_columns:
-                raise ValueError(f"grid_columns={config.grid_columns} does not divide the {config.patches} patches")
-            self.cond_grids = nn.ModuleList(
-                GridConvolution(width, config.grid_columns) for _ in range(config.conditioning_blocks)
-            )
+        self.cond_grids = grid_convolutions(width, config.patches, config.grid_columns, config.conditioning_blocks)
         self.flow_latent_proj = nn.Linear(config.latent_channels, flow_width)
         self.slot = nn.Parameter(torch.empty(config.latent_tokens, flow_width)) if config.slot_embedding else None
         self.flow_time_embedder = TimeEmbedding(flow_width)
@@ -108,9 +103,7 @@ class FlowWorldModel(LatentSpace):
         if self.config.anchor:
             zero(self.change_proj)
             if self.change_copy is not None:
-                zero(self.change_copy.gate)
-        for grid in self.cond_grids or ():
-            zero(grid)
+                self.change_copy.reset_parameters()
         for embedding in (self.position, self.slot):
             if embedding is not None:
                 nn.init.normal_(embedding, std=0.2, generator=generator)
@@ -146,7 +139,7 @@ class FlowWorldModel(LatentSpace):
             ValueError: a shape differs from the configuration.
         """
         config = self.config
-        patches = config.patches if config.anchor else "patches"
+        patches = config.patches if config.anchor or config.grid_columns else "patches"
         check_shape("tokens", tokens, ("batch", patches, config.channels))
         check_shape("chunk", chunk, (tokens.shape[0], "actions", "action size"))
         check_position_count("tokens", tokens, self.position)
@@ -164,8 +157,7 @@ class FlowWorldModel(LatentSpace):
         x = full_precision(self.xt_proj(tokens))
         if self.position is not None:
             x = x + self.position
-        for i, block in enumerate(self.cond_blocks):
-            x = block(x if self.cond_grids is None else self.cond_grids[i](x), action)
+        x = through_blocks(x, action, self.cond_blocks, self.cond_grids)
 
         change = anchor = None
         context, flow_blocks = x, list(self.flow_blocks)

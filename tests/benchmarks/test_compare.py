@@ -7,9 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks.baselines import costs
 from benchmarks.compare import Args, main, options
 from rla_gym.data import TokenStore
-from rla_gym.files import read_json
+from rla_gym.files import read_json, write_json
 
 pytestmark = pytest.mark.usefixtures("brief_timing")
 
@@ -49,6 +50,29 @@ def test_finished_models_of_another_budget_are_refused(args: Args) -> None:
     main(few)
     with pytest.raises(ValueError, match="samples=16, this asks for 32"):
         main(replace(few, samples=32))
+
+
+def test_finished_models_of_other_networks_or_rates_are_refused(args: Args) -> None:
+    args = replace(args, models=("dino-wm",))
+    main(args)
+    path = args.out / "dino-wm-3" / "curve.json"
+    made = read_json(path)
+    write_json(path, {**made, "rla_wm_parameters": made["rla_wm_parameters"] - 1})
+    with pytest.raises(ValueError, match="an earlier version: its RLA-WM"):
+        main(args)
+    made["trainings"]["network"]["loop"]["lr"] *= 2
+    write_json(path, made)
+    with pytest.raises(ValueError, match=r"other learning rates \(network\)"):
+        main(args)
+
+
+def test_all_costs_are_looked_up_before_anything_is_trained(args: Args, tmp_path: Path) -> None:
+    path = tmp_path / "costs.json"
+    costs.main(costs.Args(tokens=args.tokens, out=path, models=("dino-wm",), batch_size=4, precision="no", rounds=1))
+    asked = replace(args, models=("dino-wm", "fm-wm"), minutes=0.01, samples=None, preset="nano", costs=path)
+    with pytest.raises(KeyError, match="no cost of fm-wm, flow"):
+        main(asked)
+    assert not args.out.exists()
 
 
 def test_what_cannot_be_trained_is_refused_at_once(args: Args) -> None:

@@ -80,6 +80,20 @@ def test_both_do_nothing_at_first_and_learn() -> None:
     assert loss < 0.5 * (tokens - target).square().mean()
 
 
+def test_both_stay_close_in_bfloat16() -> None:
+    model = FlowWorldModel(SMALL, torch.Generator().manual_seed(0))
+    fill = torch.Generator().manual_seed(1)
+    with torch.no_grad():
+        for parameter in model.parameters():
+            parameter.add_(0.05 * torch.randn(parameter.shape, generator=fill))
+        tokens, chunk = draws(4, 12, 12), draws(4, 5, 3, seed=1).clamp(-1, 1)
+        exact = model.condition(tokens, chunk).change
+        with torch.autocast("cpu", torch.bfloat16):
+            rough = model.condition(tokens, chunk).change
+    assert exact is not None and rough is not None and rough.dtype == torch.float32
+    assert 0 < (rough - exact).abs().mean() < 0.03 * exact.abs().mean()
+
+
 def test_sizes_that_do_not_fit_are_told() -> None:
     with pytest.raises(ValueError, match="grid_columns=5 does not divide the 12 patches"):
         FlowWorldModel(replace(SMALL, grid_columns=5))

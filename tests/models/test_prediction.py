@@ -39,6 +39,14 @@ def test_the_central_sample_of_an_anchored_flow_is_the_regression():
     assert torch.equal(next_tokens(flow, autoencoder, c, tokens, None, 4), tokens + c.change)
 
 
+def test_a_central_conditioning_takes_no_noise():
+    flow, autoencoder = anchored(), shaken(with_components(LINEAR))
+    tokens, c = inputs()["tokens"], flow.condition(**inputs(), central=True)
+    assert torch.equal(next_tokens(flow, autoencoder, c, tokens, None, 4), tokens + c.change)
+    with pytest.raises(ValueError, match="central=True: condition without it"):
+        next_tokens(flow, autoencoder, c, tokens, noise(), 4)
+
+
 def test_samples_add_what_their_latents_say_beyond_the_anchor():
     flow, autoencoder = anchored(), shaken(with_components(LINEAR))
     tokens, c = inputs()["tokens"], flow.condition(**inputs())

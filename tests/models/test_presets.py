@@ -136,6 +136,7 @@ def test_nano_is_anchored_on_a_linear_latent():
     assert autoencoder.linear_path and not autoencoder.encoder_blocks and flow.anchor
     assert (autoencoder.latent_tokens, autoencoder.latent_channels) == (16, 32)
     assert (flow.latent_tokens, flow.latent_channels) == (16, 32)
+    assert (flow.grid_columns, flow.copy_heads) == (8, 4)
     assert (flow.width, flow.conditioning_blocks, flow.flow_width, flow.flow_blocks) == (128, 4, 64, 1)
     with torch.device("meta"):
         assert count(RLAAutoencoder(autoencoder)) + count(FlowWorldModel(flow)) < 2e6

@@ -47,16 +47,23 @@ def test_rla_wm_is_its_autoencoder_and_its_flow(setting: Setting) -> None:
 
 
 @pytest.mark.parametrize("preset", ["nano", "tiny"])
-@pytest.mark.parametrize("name", ["fm-wm", "dino-wm", "dino-wm-frames", "lewm", "video-diffusion"])
+@pytest.mark.parametrize(
+    "name", ["fm-wm", "dino-wm", "dino-wm-neighbours", "dino-wm-frames", "lewm", "video-diffusion"]
+)
 def test_parameters_are_within_ten_percent(preset: str, name: str) -> None:
     setting = setting_of(preset)
     makers = {
         "fm-wm": lambda: FlowWorldModel(flow_config("fm-wm", setting)),
         "dino-wm": lambda: DinoWMNetwork(dino_wm_config(setting)),
+        "dino-wm-neighbours": lambda: DinoWMNetwork(dino_wm_config(setting, neighbours=True)),
         "dino-wm-frames": lambda: FramesNetwork(frames_config("ours")(setting)),
         "lewm": lambda: LeWMNetwork(lewm_config(setting)),
         "video-diffusion": lambda: VideoNetwork(video_config(setting)),
     }
+    if name == "dino-wm-neighbours" and preset == "tiny":
+        with pytest.raises(ValueError, match="dino-wm-neighbours would be dino-wm"):
+            makers[name]()
+        return
     if name == "video-diffusion":
         pytest.importorskip("diffusers")
     with torch.device("meta"):

@@ -61,6 +61,17 @@ def test_z_regression_takes_the_same_autoencoder(args: Args, rla_wm: dict) -> No
     assert all(torch.equal(mine[name], theirs[name]) for name in mine)
 
 
+def test_regression_with_what_ties_patches(args: Args, episodes: Recorded) -> None:
+    ours = replace(args, model="dino-wm-neighbours", preset="nano", out=args.out.parent / "neighbours", samples=8)
+    result = main(ours)
+    model = load_model(ours.model, setting_of(ours))
+    assert model.name == ours.model and parameter_count(model) == result["parameters"]
+    assert {"grids.0.convolution.weight", "copy.gate.weight"} <= set(model.networks()["network"].state_dict())
+    rows = some_rows(episodes, 2)
+    tokens = rollout(model, episodes.start(model, rows), episodes.chunks(rows, 4, 2), np.arange(2))
+    assert bool(torch.isfinite(tokens).all())
+
+
 def test_a_stopped_training_goes_on_to_the_same_end(args: Args) -> None:
     straight = replace(args, model="dino-wm", out=args.out.parent / "straight", samples=8)
     resumed = replace(straight, out=args.out.parent / "resumed")

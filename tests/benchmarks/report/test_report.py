@@ -15,11 +15,13 @@ import pytest
 from benchmarks.fidelity.pictures import write_index
 from benchmarks.fidelity.results import rounded
 from benchmarks.fidelity.summary import PERSISTENCE, TRUTH, better, relative_to, summarize
-from benchmarks.readme import models
+from benchmarks.fidelity.tables import lead, models, pair, title_of
+from benchmarks.properties.tables import properties
 from benchmarks.report.__main__ import Args, main
 from benchmarks.report.figures import curves, model_styles
 from benchmarks.report.html import interval, number, table
 from benchmarks.report.media import video
+from benchmarks.report.properties import progression_tables
 from benchmarks.report.targets import scores, verdict, wins
 from rla_gym.files import write_json
 
@@ -94,15 +96,50 @@ def test_verdicts_follow_the_differences() -> None:
 
 
 def test_readme_has_a_row_for_each_model() -> None:
-    lines = models({"push-cube": results(FACTORS)}).splitlines()
-    row = next(line for line in lines if line.startswith("| push-cube | rla-wm |"))
-    columns = next(line for line in lines if line.startswith("| task"))
-    assert row.count("|") == 11 == columns.count("|") and "0.3 [0.3, 0.3]" in row
-    assert sum(line.startswith("| push-cube") for line in lines) == len(FACTORS)
-    # .3 against .5 of the same errors: two fifths.
-    assert "rla-wm's energy score on push-cube is lower than dino-wm's by 40 [38, 42] %, with other" in lines[-1]
+    found = results(FACTORS)
+    lines = models({"push-cube": found}).splitlines()
+    rows = [line for line in lines if line.startswith("| push-cube |")]
+    assert [row.split(" | ")[1] for row in rows] == ["rla-wm", "dino-wm", "dino-wm"]
+    assert rows[0] == "| push-cube | rla-wm | 0.30 / 0.30 | 0.30 / 0.30 | 0.850 / 0.850 | 0.30 / 0.30 |"
+    columns = [line for line in lines if line.startswith("| task")]
+    assert [line.count("|") for line in columns] == [7, 11] == [rows[0].count("|"), rows[2].count("|")]
+    # .3 against .5 of the same errors: two fifths, of what SSIM lacks to 1 as well.
+    assert all(cell.startswith("40 [3") for cell in rows[2].strip("| ").split(" | ")[2:]), rows[2]
     alone = results({TRUTH: 0.1, PERSISTENCE: 1.0, "rla-wm": 0.3})
-    assert "lower than" not in models({"push-cube": alone})
+    assert "By how much" not in models({"push-cube": alone})
+
+
+def test_who_is_worse_has_negative_leads_and_who_is_slow_its_starts() -> None:
+    found = results({**FACTORS, "rla-wm": 0.7})
+    assert lead(found, "moving_l1", "dino-wm", "recorded").startswith("-40 [-4")
+    assert lead(found, "ssim", "dino-wm", "counterfactual").startswith("-40 [-4")
+    found["means"]["recorded"]["moving_l1"]["dino-wm"]["handles"] = [5, 5]
+    found["models"]["dino-wm"] = ["dino-wm (0)", "dino-wm (1)"]
+    assert (title_of(found, "dino-wm"), title_of(found, "rla-wm")) == ("dino-wm (2, 5 starts)", "rla-wm")
+    found["differences"]["recorded"]["moving_l1"]["dino-wm"][1] |= {"low": None, "high": None}
+    assert lead(found, "moving_l1", "dino-wm", "recorded") == "-40"  # too few episodes for an interval
+    del found["means"]["counterfactual"]
+    assert pair(found, "moving_l1", "rla-wm") == "0.70 / –" and pair(found, "lpips", "rla-wm") == "–"
+
+
+def test_ways_through_time_by_kind_and_size() -> None:
+    told = {name: [0.5, 0.4, 0.6] for name in ("correlation", "off", "between", "distance")}
+    change = {name: {"difference": 0.1, "p": 0.01} for name in told}
+    means, changes = dict.fromkeys(("noise", "mean", "tokens"), told), dict.fromkeys(("noise", "mean"), change)
+    entry = {"means": means, "differences": changes}
+    found = {"progression": {"rla": {"16": {"8": entry}}, "rla-linear": {"64": {"8": entry}}}}
+    first, second, _ = progression_tables(found)
+    assert "RLA, learned encoder: 16 numbers" in first and "RLA, linear encoder: 64 numbers" in second
+    assert first.count("<tr>") == 4 and "0.5 [0.4, 0.6] (0.1, p 0.01)" in first
+
+
+def test_readme_has_what_latents_hold() -> None:
+    told = {"24": {"moving_l1": [0.5, 0.4, 0.6], "tokens_square": [0.3, 0.2, 0.4]}}
+    split = {name: {"16": told} for name in ("nothing", "rla", "rla-linear", "linear", "entries")}
+    lines = properties({"push-cube": {"reconstruction": {"held out": split}}}).splitlines()
+    rows = [line for line in lines if line.startswith("| push-cube")]
+    assert len(rows) == 4
+    assert rows[1] == "| push-cube, held out | 24 | rla-linear, 16 | 0.5 [0.4, 0.6] | 0.3 [0.2, 0.4] |"
 
 
 def test_numbers_and_cells() -> None:
