@@ -41,7 +41,8 @@ def nano(
 ) -> ModelConfigs:
     """About 1.7 million parameters at 64 channels: for minutes of one core, as in comparisons of many models.
 
-    Anchored: most of it regresses tokens, and a linear latent carries what regression leaves open.
+    Anchored: most of it regresses tokens, by convolutions and copies as well, and a linear latent carries what
+    regression leaves open.
     """
     autoencoder = _our_autoencoder(channels, grid, latents=(16, 32), width=64, heads=4, blocks=(0, 2))
     flow = _our_flow(autoencoder, action_size, proprio_size, max_horizon, width=128, heads=4, blocks=4)
