@@ -240,8 +240,8 @@ def _encoder(setting: Setting) -> Encoder:
 
 
 # Of 2.5e-3, 5e-3 and 1e-2 the middle one was best for RLA-WM, DINO-WM and FM-WM (validation episodes of roll-ball, two
-# minutes each). z-regression learned alike at the first two, but at 5e-3 one of three seeds on push-cube never heeded the
-# actions. Autoencoders learn much faster with Muon than with AdamW.
+# minutes each). z-regression learned alike at the first two, but at 5e-3 one of three seeds on push-cube never heeded
+# the actions. Autoencoders learn much faster with Muon than with AdamW.
 MUON: dict[str, Any] = {"optimizer": "muon", "lr": 5e-3}
 AUTOENCODER = Stage("autoencoder", 0.4, autoencoder_training, MUON, linear_share=0.1)
 
