@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -9,7 +10,7 @@ from benchmarks.fidelity.actions import RECORDED
 from benchmarks.fidelity.summary import COUNTERFACTUAL, PERSISTENCE
 from benchmarks.markdown import markdown
 from benchmarks.report.html import interval
-from benchmarks.report.targets import baselines, horizon_place
+from benchmarks.report.targets import baselines, horizon_place, scores
 
 KINDS = (RECORDED, COUNTERFACTUAL)
 
@@ -46,10 +47,24 @@ def models(found: dict[str, Any]) -> str:
     )
     note = (
         "The same measures; of SSIM what is missing to 1, a part of which is the decoder's. Intervals are those of the "
-        "difference, over the other model's mean. (`benchmarks/results/fidelity/`; `python -m benchmarks.report` makes "
-        "a page of all measures, tests and pictures.)"
+        f"difference, over the other model's mean. {tally(list(found.values()))} (`benchmarks/results/fidelity/`; "
+        "`python -m benchmarks.report` makes a page of all measures, tests and pictures.)"
     )
     return f"{text}\n\n{title}{markdown(f'| task | against | {columns} |', leads, note)}"
+
+
+def tally(results: Sequence[dict[str, Any]]) -> str:
+    """In how many comparisons of points (tokens, thing, SSIM; recorded and other) the interval leaves out 0, by peer."""
+    counts: dict[str, Counter[str]] = {}
+    for result in results:
+        for (_, _, other), told in scores(result).items():
+            counts.setdefault(other, Counter())[told or "unknown"] += 1
+    parts = [
+        f"{other} {' / '.join(str(count[told]) for told in ('ahead', 'even', 'behind'))}"
+        for other, count in counts.items()
+    ]
+    whose = results[0]["reference"]
+    return f"Tokens, thing and SSIM together, {whose} is ahead of / even with / behind {', '.join(parts)}."
 
 
 def measures(result: Mapping[str, Any]) -> dict[str, str]:

@@ -105,6 +105,7 @@ def test_readme_has_a_row_for_each_model() -> None:
     assert [line.count("|") for line in columns] == [7, 11] == [rows[0].count("|"), rows[2].count("|")]
     # .3 against .5 of the same errors: two fifths, of what SSIM lacks to 1 as well.
     assert all(cell.startswith("40 [3") for cell in rows[2].strip("| ").split(" | ")[2:]), rows[2]
+    assert "rla-wm is ahead of / even with / behind dino-wm 6 / 0 / 0. (" in lines[-1]
     alone = results({TRUTH: 0.1, PERSISTENCE: 1.0, "rla-wm": 0.3})
     assert "By how much" not in models({"push-cube": alone})
 
