@@ -54,7 +54,7 @@ def models(found: dict[str, Any]) -> str:
 
 
 def tally(results: Sequence[dict[str, Any]]) -> str:
-    """In how many comparisons of points (tokens, thing, SSIM; recorded and other) the interval leaves out 0, by peer."""
+    """By peer, in how many comparisons (tokens, thing, SSIM; recorded and other) the interval leaves out 0, and where."""
     counts: dict[str, Counter[str]] = {}
     for result in results:
         for (_, _, other), told in scores(result).items():
