@@ -54,7 +54,7 @@ def models(found: dict[str, Any]) -> str:
 
 
 def tally(results: Sequence[dict[str, Any]]) -> str:
-    """By peer, in how many comparisons (tokens, thing, SSIM; recorded and other) the interval leaves out 0, and where."""
+    """How often the interval leaves out 0, by peer: over tokens, thing and SSIM, recorded and other actions."""
     counts: dict[str, Counter[str]] = {}
     for result in results:
         for (_, _, other), told in scores(result).items():
