@@ -9,9 +9,8 @@ then measures the folders, which the last line names.
 from __future__ import annotations
 
 import time
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import tyro
 
@@ -127,12 +126,10 @@ def finished(folder: Path, asked: TrainArgs) -> bool:
 
 def options(args: Args, model: str, seed: int, left: float | None) -> TrainArgs:
     """Of one training, of which `left` minutes are left by the clock."""
-    own = ("minutes", "samples", "starts", "costs")
-    names = (*(field.name for field in fields(Shared)), *own)
-    shared: dict[str, Any] = {name: getattr(args, name) for name in names}
+    own = {name: getattr(args, name) for name in ("minutes", "samples", "starts", "costs")}
     owner = None if model not in OWNER else args.out / f"{OWNER[model]}-{seed}" / "autoencoder"
     place = args.out / f"{model}-{seed}"
-    return TrainArgs(model=model, out=place, seed=seed, autoencoder=owner, stop_after=left, **shared)
+    return TrainArgs(model=model, out=place, seed=seed, autoencoder=owner, stop_after=left, **own, **args.common())
 
 
 if __name__ == "__main__":

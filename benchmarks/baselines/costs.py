@@ -50,11 +50,7 @@ def main(args: Args) -> dict[str, Any]:
     found: dict[str, dict[str, float]] = {}
     for name in args.rounds * args.models:
         with TemporaryDirectory() as folder:
-            asked = TrainArgs(
-                model=name, tokens=args.tokens, out=Path(folder), data=args.data, encoder=args.encoder,
-                preset=args.preset, chunk=args.chunk, batch_size=args.batch_size, starts=8,
-            )  # fmt: skip
-            setting = setting_of(asked)
+            setting = setting_of(TrainArgs(model=name, out=Path(folder), starts=8, **args.common()))
             here = {stage.folder: _measured(stage, setting, args.precision) for stage in STAGES[name]}
         found[name] = {stage: min(seconds, found.get(name, here)[stage]) for stage, seconds in here.items()}
         print(name, {stage: round(seconds, 4) for stage, seconds in here.items()}, flush=True)

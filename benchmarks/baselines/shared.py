@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from benchmarks.baselines.models import STAGES
 
@@ -26,6 +26,10 @@ class Shared:
     precision: Literal["no", "bf16"] = "bf16"
     chunk: int = 4
     threads: int = 1
+
+    def common(self) -> dict[str, Any]:
+        """These settings alone, by name, as `benchmarks.baselines.train.Args` takes them."""
+        return {field.name: getattr(self, field.name) for field in fields(Shared)}
 
 
 def check_models(models: Iterable[str], data: Path | None) -> None:
