@@ -50,8 +50,6 @@ class Encode:
 
     def run(self) -> None:
         """Encode and print the frames a second."""
-        import torch
-
         from rla_gym.data.episodes import EpisodeDataset
         from rla_gym.data.tokens import TokenStore, encode_dataset
 
@@ -61,8 +59,9 @@ class Encode:
         with EpisodeDataset(self.data) as dataset:
             height, width = dataset.spec["frame_size"]
             encoder = self._encoder((int(height), int(width)))
-            with torch.autocast(torch.device(self.device).type, torch.bfloat16, enabled=self.precision == "bf16"):
-                store = encode_dataset(dataset, encoder.to(self.device), self.out, self.batch, pca=pca, like=like)
+            store = encode_dataset(
+                dataset, encoder.to(self.device), self.out, self.batch, pca=pca, like=like, precision=self.precision
+            )
         encoder.save(self.out / "encoder.safetensors")
         kept = "" if store.pca is None else f", {100 * store.pca.explained:.1f} % of the variance kept"
         if like is not None:

@@ -16,7 +16,13 @@ PCA_FRAMES = 2000
 
 
 def channel_pca(
-    dataset: EpisodeDataset, encoder: FrameEncoder, out: Path, batch: int, components: int, train: np.ndarray
+    dataset: EpisodeDataset,
+    encoder: FrameEncoder,
+    out: Path,
+    batch: int,
+    components: int,
+    train: np.ndarray,
+    bf16: bool = False,
 ) -> ChannelPCA:
     """Fit on evenly spaced frames of training episodes, or load what an interrupted run fitted."""
     place = out / "pca.safetensors"
@@ -26,7 +32,7 @@ def channel_pca(
             [np.arange(starts[episode], starts[episode] + dataset.lengths[episode]) for episode in train]
         )
         chosen = rows[np.linspace(0, len(rows) - 1, min(PCA_FRAMES, len(rows))).astype(np.int64)]
-        fit_channel_pca(encoded_rows(dataset, encoder, chosen, batch), components).save(place)
+        fit_channel_pca(encoded_rows(dataset, encoder, chosen, batch, bf16), components).save(place)
     return ChannelPCA.load(place)
 
 

@@ -10,9 +10,18 @@ from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.store import FrameEncoder, first_rows
 
 
-def encoded_rows(dataset: EpisodeDataset, encoder: FrameEncoder, rows: np.ndarray, batch: int) -> Iterator[np.ndarray]:
-    """Tokens (B, L, C) float32 of the given rising rows (n,), in batches; row 0 is the first episode's first frame."""
+def encoded_rows(
+    dataset: EpisodeDataset, encoder: FrameEncoder, rows: np.ndarray, batch: int, bf16: bool = False
+) -> Iterator[np.ndarray]:
+    """Tokens (B, L, C) float32 of the given rising rows (n,), in batches; row 0 is the first episode's first frame.
+
+    Args:
+        bf16: encode under autocast to bfloat16.
+    """
     import torch
+
+    network = encoder if isinstance(encoder, torch.nn.Module) else torch.nn.Identity()
+    device = next((parameter.device for parameter in network.parameters()), torch.device("cpu"))
 
     starts = first_rows(dataset.lengths)
     for begin in range(0, len(rows), batch):
@@ -22,5 +31,5 @@ def encoded_rows(dataset: EpisodeDataset, encoder: FrameEncoder, rows: np.ndarra
         for episode in np.unique(episodes):
             steps = wanted[episodes == episode] - starts[episode]
             frames.append(dataset.frames(int(episode), int(steps[0]), int(steps[-1]) + 1)[steps - steps[0]])
-        with torch.inference_mode():
+        with torch.inference_mode(), torch.autocast(device.type, torch.bfloat16, enabled=bf16):
             yield encoder.encode(torch.from_numpy(np.concatenate(frames))).float().cpu().numpy()

@@ -59,8 +59,9 @@ class TokenStore:
     successes: np.ndarray  # (E,) bool
     seeds: np.ndarray  # (E,) int64
     info: dict[str, Any]
-    """schema, dataset (hash), encoder (name, hash), grid, pca, like (coordinates), like_datasets (hashes of those that
-    models of these coordinates may have been trained on), task, spec"""
+    """schema, dataset (hash), encoder (name, hash), precision (of the encoding; none in older stores), grid, pca, like
+    (coordinates), like_datasets (hashes of those that models of these coordinates may have been trained on), task,
+    spec"""
 
     @classmethod
     def open(

@@ -213,6 +213,18 @@ def test_like_a_store_of_another_encoder_or_pca_is_refused(dataset, encoder, sto
     assert not (tmp_path / "out").exists()
 
 
+def test_precision_is_kept_and_another_one_refused(recorded, small_encoder, encoded, tmp_path):
+    part = EpisodeDataset(write_dataset(tmp_path / "part.hdf5", [recorded.episode(0)], recorded.spec))
+    assert encoded.info["precision"] == "no"
+    rough = encode_dataset(part, small_encoder, tmp_path / "bf16", progress=False, like=encoded, precision="bf16")
+    assert rough.info["precision"] == "bf16" and rough.coordinates == encoded.coordinates
+    exact = encoded.tokens[: len(rough)].astype(np.float32)
+    difference = np.linalg.norm(rough.tokens - exact) / np.linalg.norm(exact)
+    assert 1e-4 < difference < 0.05, "another precision, the same tokens"
+    with pytest.raises(ValueError, match='precision is "bf16", expected "no"'):
+        encode_dataset(part, small_encoder, tmp_path / "bf16", progress=False, like=encoded)
+
+
 def test_resuming_like_another_store_is_refused(dataset, others, encoder, tmp_path):
     first = encode_dataset(dataset, encoder, tmp_path / "first", pca=4, progress=False)
     other = encode_dataset(others, encoder, tmp_path / "other", pca=4, progress=False)

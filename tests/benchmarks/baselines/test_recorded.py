@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import torch
 from benchmarks.baselines.frame_tokens import FrameTokens
 from benchmarks.baselines.persistence import Persistence
 from benchmarks.baselines.recorded import Recorded
-from rla_gym.data import EpisodeDataset, TokenStore
+from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset
 from rla_gym.data.sampling import scale_actions
 from rla_gym.models.encoder import Encoder
 
@@ -61,6 +62,16 @@ def test_frames_go_the_way_of_the_stores_tokens(
     rows = np.array([3, 60, 61])
     tokens = FrameTokens(small_encoder, encoded)(episodes.frames(rows))
     torch.testing.assert_close(tokens, encoded.normalized(rows), atol=2e-3, rtol=0)
+
+
+def test_frames_are_encoded_in_the_stores_precision(
+    recorded: EpisodeDataset, small_encoder: Encoder, encoded: TokenStore, tmp_path: Path
+) -> None:
+    rows = np.array([3, 60, 61])
+    rough = encode_dataset(recorded, small_encoder, tmp_path, progress=False, like=encoded, precision="bf16")
+    tokens = FrameTokens(small_encoder, rough)(Recorded(rough, recorded).frames(rows))
+    assert tokens.dtype == torch.float32
+    assert (tokens - rough.normalized(rows)).norm() < 0.2 * (tokens - encoded.normalized(rows)).norm()
 
 
 def test_tokens_of_another_encoder_are_refused(small_encoder: Encoder, encoded: TokenStore) -> None:
