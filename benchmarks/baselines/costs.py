@@ -17,7 +17,8 @@ import tyro
 
 from benchmarks.baselines.budget import seconds_a_step
 from benchmarks.baselines.known_costs import sizes_of
-from benchmarks.baselines.models import STAGES, Setting, Stage, loop_of
+from benchmarks.baselines.models import STAGES, Stage, loop_of
+from benchmarks.baselines.setting import Setting
 from benchmarks.baselines.shared import Shared, check_models
 from benchmarks.baselines.train import Args as TrainArgs
 from benchmarks.baselines.train import setting_of

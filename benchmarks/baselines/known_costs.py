@@ -6,7 +6,8 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from benchmarks.baselines.models import Setting, Stage
+from benchmarks.baselines.models import Stage
+from benchmarks.baselines.setting import Setting
 from rla_gym.files import read_json
 from rla_gym.training.records import differences
 

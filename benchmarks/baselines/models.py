@@ -1,91 +1,30 @@
-"""The trained models of the comparison by name: what each trains in which order, and how it is read back."""
+"""The trained models of the comparison by name: what each trains, in which order and how."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-from pathlib import Path
+from dataclasses import dataclass
 from typing import Any
 
 import torch
 
 from benchmarks.baselines.chunk_training import ChunkOptions
-from benchmarks.baselines.dino_wm import DinoWM, DinoWMConfig, DinoWMNetwork, DinoWMTraining
-from benchmarks.baselines.dino_wm_frames import DinoWMFrames, FramesConfig, FramesNetwork
-from benchmarks.baselines.frame_tokens import FrameTokens
+from benchmarks.baselines.dino_wm import DinoWMConfig, DinoWMNetwork, DinoWMTraining
+from benchmarks.baselines.dino_wm_frames import FramesConfig, FramesNetwork
 from benchmarks.baselines.frames_training import FramesTraining
-from benchmarks.baselines.interface import WorldModel
-from benchmarks.baselines.latent_flow import OPTIONS, LatentFlow, LatentTraining, TokenSpace, fm_wm_config, widened
-from benchmarks.baselines.lewm import LeWM, LeWMConfig, LeWMNetwork, LeWMTraining
-from benchmarks.baselines.persistence import Persistence
-from benchmarks.baselines.recorded import Recorded
-from benchmarks.baselines.sizes import count, matched_width, rla_wm_count
-from benchmarks.baselines.video_diffusion import VideoConfig, VideoDiffusion, VideoNetwork
+from benchmarks.baselines.latent_flow import OPTIONS, LatentTraining, TokenSpace, fm_wm_config, widened
+from benchmarks.baselines.lewm import LeWMConfig, LeWMNetwork, LeWMTraining
+from benchmarks.baselines.setting import Setting
+from benchmarks.baselines.sizes import count, matched_width
+from benchmarks.baselines.video_diffusion import VideoConfig, VideoNetwork
 from benchmarks.baselines.video_training import VideoTraining
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.flow_config import FlowConfig
-from rla_gym.models.presets import ModelConfigs
 from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.trained import TrainedRun
 from rla_gym.training.autoencoder import AutoencoderTraining
 from rla_gym.training.loop import Trainable
-
-
-@dataclass(frozen=True)
-class Setting:
-    """What all trainings of one comparison share.
-
-    Attributes:
-        recorded: the episodes.
-        configs: RLA-WM's networks, whose sizes the others match.
-        out: folder of the model's run.
-        chunk, batch_size, seed: K; samples a step; of first weights and batches.
-        encoder: the one that made the tokens; needed for video diffusion alone.
-        autoencoder: folder of a trained autoencoder's run, where it is not `out`'s own.
-        starts: held-out starts of token models.
-    """
-
-    recorded: Recorded
-    configs: ModelConfigs
-    out: Path
-    chunk: int = 4
-    batch_size: int = 64
-    seed: int = 0
-    encoder: Encoder | None = None
-    autoencoder: Path | None = None
-    starts: int = 128
-
-    @property
-    def sizes(self) -> dict[str, int]:
-        """Sizes of the data that configurations of token models name."""
-        flow = self.configs.flow
-        return {
-            "channels": flow.channels,
-            "patches": flow.patches,
-            "action_size": flow.robots["0"],
-            "proprio_size": flow.proprio_size,
-        }
-
-    @property
-    def blocks(self) -> int:
-        """Blocks over patches of a deep baseline: those that regress in an anchored RLA-WM, else those of both its
-        stages."""
-        flow = self.configs.flow
-        return flow.conditioning_blocks if flow.anchor else flow.conditioning_blocks + flow.flow_blocks
-
-    @property
-    def plain_flow(self) -> FlowConfig:
-        """The paper's flow, from pure noise, without an anchor: as many blocks for the noise as for its conditions."""
-        flow, half = self.configs.flow, self.blocks // 2
-        if not flow.anchor:
-            return flow
-        blocks = {"conditioning_blocks": self.blocks - half, "flow_blocks": half}
-        return replace(flow, anchor=False, grid_columns=0, copy_heads=0, **blocks)
-
-    def matched(self, build: Callable[[int], Any], network: Callable[[Any], Any], multiple: int = 8) -> Any:
-        """The configuration `build(width)` whose `network` has as many parameters as RLA-WM; see `matched_width`."""
-        return build(matched_width(lambda width: network(build(width)), rla_wm_count(self.configs), multiple))
 
 
 @dataclass(frozen=True)
@@ -228,12 +167,13 @@ def lewm_training(setting: Setting) -> Trainable:
 def video_training(setting: Setting) -> Trainable:
     """Video diffusion; a ValueError without the encoder."""
     return VideoTraining(
-        setting.recorded, ChunkOptions(setting.chunk), video_config(setting), _encoder(setting), setting.batch_size,
+        setting.recorded, ChunkOptions(setting.chunk), video_config(setting), encoder_of(setting), setting.batch_size,
         setting.seed, starts=max(1, setting.starts // 8),
     )  # fmt: skip
 
 
-def _encoder(setting: Setting) -> Encoder:
+def encoder_of(setting: Setting) -> Encoder:
+    """The one that made the tokens; a ValueError without."""
     if setting.encoder is None:
         raise ValueError("video diffusion's frames are judged as tokens: give the encoder that made the store's")
     return setting.encoder
@@ -277,37 +217,3 @@ def share_of(stage: Stage, setting: Setting) -> float:
 def loop_of(stage: Stage, setting: Setting, precision: str) -> dict[str, Any]:
     """Settings of `LoopConfig` that a step's cost depends on, and the stage's learning rate."""
     return {**stage.loop, "batch_size": setting.batch_size, "precision": precision}
-
-
-def load_model(name: str, setting: Setting) -> WorldModel:
-    """A trained model, with averaged weights, from its folder `setting.out`.
-
-    Raises:
-        KeyError: no model of that name.
-        FileNotFoundError: a training that has saved nothing yet.
-    """
-    if name not in STAGES:
-        raise KeyError(f"no model {name!r}; there are {', '.join(STAGES)}")
-    if name == "persistence":
-        return Persistence()
-    folder = STAGES[name][-1].folder
-    trained = TrainedRun.read(setting.out / folder)
-    if folder == "flow":
-        flow = FlowWorldModel(trained.config(FlowConfig))
-        trained.fill("flow", flow)
-        return LatentFlow(name, autoencoder_of(name, setting).eval(), flow.eval())
-    kinds: dict[str, tuple[Any, Any]] = {
-        "dino-wm": (DinoWMConfig, DinoWMNetwork),
-        "dino-wm-neighbours": (DinoWMConfig, DinoWMNetwork),
-        "lewm": (LeWMConfig, LeWMNetwork),
-        "video-diffusion": (VideoConfig, VideoNetwork),
-    }
-    config, network_of = kinds.get(name, (FramesConfig, FramesNetwork))
-    network = network_of(trained.config(config))
-    trained.fill("network", network)
-    network.eval()
-    if name == "video-diffusion":
-        return VideoDiffusion(network, FrameTokens(_encoder(setting), setting.recorded.store))
-    if isinstance(network, DinoWMNetwork):
-        return DinoWM(network, name)
-    return LeWM(network) if name == "lewm" else DinoWMFrames(network)

@@ -23,9 +23,13 @@ class Shared:
     preset: Literal["nano", "tiny", "base", "paper"] = "nano"
     """Sizes of RLA-WM's networks, which the others match."""
     batch_size: int = 32
+    """Samples a step."""
     precision: Literal["no", "bf16"] = "bf16"
+    """bf16: autocast."""
     chunk: int = 4
+    """Control steps of one chunk."""
     threads: int = 1
+    """Threads of torch."""
 
     def common(self) -> dict[str, Any]:
         """These settings alone, by name, as `benchmarks.baselines.train.Args` takes them."""

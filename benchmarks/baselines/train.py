@@ -12,16 +12,19 @@ from __future__ import annotations
 import json
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import tyro
 
 from benchmarks.baselines.budget import FILE_NAME, plan
 from benchmarks.baselines.interface import parameter_count
 from benchmarks.baselines.known_costs import known_cost
-from benchmarks.baselines.models import STAGES, Setting, Stage, load_model, loop_of, share_of
+from benchmarks.baselines.models import STAGES, Stage, loop_of, share_of
 from benchmarks.baselines.recorded import Recorded
+from benchmarks.baselines.setting import Setting
+from benchmarks.baselines.shared import Shared
 from benchmarks.baselines.sizes import rla_wm_count
+from benchmarks.baselines.trained import load_model
 from benchmarks.record import run_record
 from rla_gym.cli.stages import LEARNING_RATES
 from rla_gym.cli.threads import use_threads
@@ -33,23 +36,16 @@ from rla_gym.training.loop import LoopConfig, fit
 
 MEASUREMENTS = 10
 """Points of the held-out curve of one training."""
-VIDEO_BATCH = 32
 
 
 @dataclass(frozen=True, kw_only=True)
-class Args:
+class Args(Shared):
     """What is trained, on what, and for how long."""
 
     model: str
     """Name in `models.STAGES`."""
-    tokens: Path
-    """Token store that `rla-gym encode` wrote."""
     out: Path
     """Folder of the model."""
-    data: Path | None = None
-    """The data set whose frames the tokens are; video diffusion needs it."""
-    encoder: Path | None = None
-    """Encoder's file for video diffusion; None: the token store's own."""
     minutes: float | None = None
     """Budget in minutes of one core, shared among the model's trainings; measurements are not counted."""
     samples: int | None = None
@@ -60,24 +56,14 @@ class Args:
     """Save and stop after so many minutes by the clock; the same command goes on from there."""
     autoencoder: Path | None = None
     """Folder of an autoencoder's run to use instead of training one; its share of the budget counts as spent."""
-    preset: Literal["nano", "tiny", "base", "paper"] = "tiny"
-    """Sizes of RLA-WM's networks, which the others match."""
-    chunk: int = 4
-    """Control steps of one chunk."""
-    batch_size: int | None = None
-    """Samples a step; None: 64, and 32 for video diffusion."""
     seed: int = 0
     """Of first weights and batches."""
     lr: float | None = None
     """Highest learning rate; None: the model's."""
-    precision: Literal["no", "bf16"] = "no"
-    """bf16: autocast."""
     starts: int = 128
     """Held-out starts of the curve; an eighth for video diffusion."""
     cpu: bool = True
     """Stay on the CPU where there is a GPU."""
-    threads: int = 1
-    """Threads of torch."""
 
 
 def main(args: Args) -> dict[str, Any]:
@@ -124,7 +110,7 @@ def setting_of(args: Args) -> Setting:
         ),
         out=args.out,
         chunk=args.chunk,
-        batch_size=args.batch_size or (VIDEO_BATCH if args.model == "video-diffusion" else 64),
+        batch_size=args.batch_size,
         seed=args.seed,
         encoder=encoder,
         autoencoder=args.autoencoder,

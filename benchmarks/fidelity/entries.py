@@ -13,10 +13,10 @@ from torch import Tensor
 
 from benchmarks.baselines.interface import State, WorldModel, component_count, parameter_count
 from benchmarks.baselines.latent_flow import LatentFlow
-from benchmarks.baselines.models import load_model
 from benchmarks.baselines.recorded import Recorded
 from benchmarks.baselines.train import Args as TrainArgs
 from benchmarks.baselines.train import setting_of
+from benchmarks.baselines.trained import load_model
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
 from rla_gym.data import EpisodeDataset, TokenStore

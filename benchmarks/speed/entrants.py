@@ -12,7 +12,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.baselines.interface import State, WorldModel
-from benchmarks.baselines.models import Setting
+from benchmarks.baselines.setting import Setting
 from benchmarks.baselines.video_diffusion import VideoDiffusion
 from benchmarks.speed.clock import Entrant, precise
 from rla_gym.bundle import Bundle

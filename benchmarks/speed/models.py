@@ -14,15 +14,8 @@ from benchmarks.baselines.frame_tokens import FrameTokens
 from benchmarks.baselines.interface import WorldModel
 from benchmarks.baselines.latent_flow import LatentFlow, TokenSpace
 from benchmarks.baselines.lewm import LeWM, LeWMNetwork
-from benchmarks.baselines.models import (
-    STAGES,
-    Setting,
-    dino_wm_config,
-    flow_config,
-    frames_config,
-    lewm_config,
-    video_config,
-)
+from benchmarks.baselines.models import STAGES, dino_wm_config, flow_config, frames_config, lewm_config, video_config
+from benchmarks.baselines.setting import Setting
 from benchmarks.baselines.video_diffusion import VideoDiffusion, VideoNetwork
 from benchmarks.speed.recorded import References
 from rla_gym.bundle import Bundle

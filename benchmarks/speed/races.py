@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from benchmarks.baselines.interface import WorldModel, parameter_count
-from benchmarks.baselines.models import Setting
+from benchmarks.baselines.setting import Setting
 from benchmarks.speed.clock import Entrant, precise, race, summary, times
 from benchmarks.speed.entrants import (
     compiled,

@@ -13,7 +13,8 @@ import torch
 from benchmarks.baselines.dino_wm import DinoWM, DinoWMNetwork
 from benchmarks.baselines.interface import State, WorldModel
 from benchmarks.baselines.latent_flow import LatentFlow, TokenSpace
-from benchmarks.baselines.models import Setting, dino_wm_config, flow_config
+from benchmarks.baselines.models import dino_wm_config, flow_config
+from benchmarks.baselines.setting import Setting
 from benchmarks.speed.clock import Entrant, precise
 from benchmarks.speed.entrants import predicting, random_chunks
 from benchmarks.speed.models import weights

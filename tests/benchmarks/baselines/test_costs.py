@@ -32,7 +32,7 @@ def test_minutes_become_steps_by_the_measured_costs(encoded: TokenStore, measure
     found["seconds_a_step"]["dino-wm"]["network"] = 2.0
     write_json(measured, found)
     args = Args(
-        model="dino-wm", tokens=encoded.path, out=tmp_path / "dino-wm", minutes=0.1, costs=measured, preset="nano",
+        model="dino-wm", tokens=encoded.path, out=tmp_path / "dino-wm", minutes=0.1, costs=measured, precision="no",
         batch_size=4, starts=2,
     )  # fmt: skip
     result = main(args)["trainings"]["network"]

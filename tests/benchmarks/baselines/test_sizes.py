@@ -14,14 +14,8 @@ from benchmarks.baselines.dino_wm_frames import FramesNetwork
 from benchmarks.baselines.interface import parameter_count
 from benchmarks.baselines.latent_flow import LatentFlow, TokenSpace
 from benchmarks.baselines.lewm import LeWMNetwork
-from benchmarks.baselines.models import (
-    Setting,
-    dino_wm_config,
-    flow_config,
-    frames_config,
-    lewm_config,
-    video_config,
-)
+from benchmarks.baselines.models import dino_wm_config, flow_config, frames_config, lewm_config, video_config
+from benchmarks.baselines.setting import Setting
 from benchmarks.baselines.sizes import count, matched_width, rla_wm_count
 from benchmarks.baselines.video_diffusion import VideoNetwork
 from rla_gym.models.autoencoder import RLAAutoencoder

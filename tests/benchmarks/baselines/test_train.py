@@ -12,9 +12,10 @@ import torch
 from safetensors.torch import load_file
 
 from benchmarks.baselines.interface import parameter_count, rollout
-from benchmarks.baselines.models import STAGES, load_model, share_of
+from benchmarks.baselines.models import STAGES, share_of
 from benchmarks.baselines.recorded import Recorded
 from benchmarks.baselines.train import Args, main, setting_of
+from benchmarks.baselines.trained import load_model
 from rla_gym.data import EpisodeDataset, TokenStore
 from rla_gym.files import read_json
 from rla_gym.models.encoder import Encoder
@@ -26,7 +27,10 @@ pytestmark = pytest.mark.usefixtures("brief_timing")
 @pytest.fixture(scope="module")
 def args(encoded: TokenStore, tmp_path_factory: pytest.TempPathFactory) -> Args:
     out = tmp_path_factory.mktemp("models")
-    return Args(model="rla-wm", tokens=encoded.path, out=out / "rla-wm", samples=20, batch_size=4, starts=2)
+    return Args(
+        model="rla-wm", tokens=encoded.path, out=out / "rla-wm", preset="tiny", precision="no", samples=20,
+        batch_size=4, starts=2,
+    )  # fmt: skip
 
 
 @pytest.fixture(scope="module")
