@@ -16,7 +16,6 @@ from safetensors.torch import load_file
 from torch import nn
 
 from rla_gym.training.loop import LoopConfig, fit, load_weights
-from rla_gym.training.schedule import learning_rate
 
 CONFIG = LoopConfig(
     steps=20,
@@ -216,12 +215,6 @@ def test_bf16_after_float32_in_one_process(tmp_path):
 def test_tensorboard_logs(tmp_path):
     fit(Regression(), replace(CONFIG, steps=5), tmp_path, progress=False, cpu=True)
     assert list((tmp_path / "tensorboard").glob("events.*"))
-
-
-def test_learning_rate():
-    rates = [learning_rate(step, 100, 1.0, warmup=10, final_fraction=0.1) for step in range(100)]
-    assert rates[0] == pytest.approx(0.1) and rates[9] == 1.0 and rates[-1] == pytest.approx(0.1)
-    assert rates[10:] == sorted(rates[10:], reverse=True)
 
 
 CHILD = """
