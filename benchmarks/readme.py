@@ -1,7 +1,7 @@
-"""Writes README's tables from the JSON files in benchmarks/results, between markers; `make results` runs it.
+"""Writes README's tables, and docs/models.md, from the JSON files in benchmarks/results; `make results` runs it.
 
     python -m benchmarks.readme          # write
-    python -m benchmarks.readme --check  # exit 1 if README differs
+    python -m benchmarks.readme --check  # exit 1 if one of them differs
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from benchmarks.fidelity.tables import models
+from benchmarks.fidelity.tables import every_model, models
 from benchmarks.markdown import markdown
 from benchmarks.properties.tables import properties
 from benchmarks.speed.tables import speed
@@ -168,6 +168,9 @@ UNMEASURED: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
 }
 """Blocks that stay empty until there are results."""
 
+PAGES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {"docs/models.md": ("fidelity", every_model)}
+"""Files that are tables alone."""
+
 
 def results(path: Path) -> Any:
     """What a file holds; of a folder, what each of its files holds, by its name."""
@@ -194,16 +197,21 @@ def filled(text: str) -> str:
     return text
 
 
+def pages() -> dict[str, str]:
+    """By name, what README and each page should hold."""
+    made = {"README.md": filled((ROOT / "README.md").read_text())}
+    found = {name: (results(RESULTS / file), make) for name, (file, make) in PAGES.items()}
+    return made | {name: f"{make(result)}\n" for name, (result, make) in found.items() if result}
+
+
 def main() -> None:
-    """Write README, or with --check compare it."""
-    path = ROOT / "README.md"
-    text = path.read_text()
-    wanted = filled(text)
-    if "--check" in sys.argv[1:]:
-        if wanted != text:
-            sys.exit("README.md differs from benchmarks/results: run `make results`")
-        return
-    path.write_text(wanted)
+    """Write README and pages, or with --check compare them."""
+    for name, wanted in pages().items():
+        path = ROOT / name
+        if "--check" not in sys.argv[1:]:
+            path.write_text(wanted)
+        elif not path.is_file() or path.read_text() != wanted:
+            sys.exit(f"{name} differs from benchmarks/results: run `make results`")
 
 
 def _spread(values: list[float]) -> str:

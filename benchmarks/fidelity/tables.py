@@ -1,4 +1,4 @@
-"""README's tables of models: how wrong each is, and how much less wrong RLA-WM."""
+"""Tables of models: how wrong each is, and how much less wrong RLA-WM."""
 
 from __future__ import annotations
 
@@ -10,61 +10,96 @@ from benchmarks.fidelity.actions import RECORDED
 from benchmarks.fidelity.summary import COUNTERFACTUAL, PERSISTENCE
 from benchmarks.markdown import markdown
 from benchmarks.report.html import interval
-from benchmarks.report.targets import baselines, horizon_place, scores
+from benchmarks.report.targets import baselines, horizon_place, scores, wins
 
 KINDS = (RECORDED, COUNTERFACTUAL)
+MAIN = "dino-wm"
+"""The peer whose tasks README lists one by one."""
+MEANINGS = (
+    "Tokens: L1 on the patches that moved; thing: its position as a probe reads it, where it did move; SSIM of frames, "
+    "all decoded by one decoder but those of models that draw their own; energy score of eight samples, on moving "
+    "tokens: of a model that draws nothing it is the error of its one prediction."
+)
 
 
 def models(found: dict[str, Any]) -> str:
-    """RLA-WM and its peers, by task."""
+    """README's: RLA-WM against the published regression on every task, and against every peer over all tasks."""
     first = next(iter(found.values()))
     titles = " | ".join(measures(first).values())
-    errors, leads = [], []
+    rows = [f"| {task} | {leads(result, MAIN)} |" for task, result in found.items() if MAIN in result["models"]]
+    note = (
+        f"Percent by which {first['reference']}'s error is lower than that of `{MAIN}`, with 95 % intervals over "
+        f"episodes and training seeds; below 0 it is the worse one. After {chunks(first)} chunks, with recorded / with "
+        f"other actions from the same held-out starts. {MEANINGS} Of SSIM it is what is missing to 1, a part of "
+        "which is the decoder's. Intervals are those of the difference, over the other model's mean."
+    )
+    title = f"**Is it better than its peers?** {budget(list(found.values()))}"
+    return "\n\n".join([title, *([markdown(f"| task | {titles} |", rows, note)] if rows else []), over_tasks(found)])
+
+
+def over_tasks(found: dict[str, Any]) -> str:
+    """Every peer's mean over the tasks that it was trained on, and how often RLA-WM is ahead."""
+    results = list(found.values())
+    titles, rows = " | ".join(measures(results[0]).values()), []
+    for peer in dict.fromkeys(peer for result in results for peer in peers(result)):
+        having = [result for result in results if peer in result["models"]]
+        cells = [
+            " / ".join(mean_lead([lead_of(result, number, peer, kind) for result in having]) for kind in KINDS)
+            for number in range(len(measures(results[0])))
+        ]
+        rows.append(f"| {peer} | {len(having)} | {' | '.join(cells)} | {tally(having, peer)} |")
+    note = (
+        "The same against all models, means over their tasks; in the last column how often the interval leaves out 0, "
+        "tokens, thing and SSIM taken together, on one side, on neither, on the other. Ahead of every model in all of "
+        f"these: {sum(wins(result) for result in results)} of {len(results)} tasks. Errors of each model on each task: "
+        "[docs/models.md](docs/models.md), from `benchmarks/results/fidelity/`; `python -m benchmarks.report` makes a "
+        "page of all measures, tests and pictures."
+    )
+    return markdown(f"| against | tasks | {titles} | ahead / even / behind |", rows, note)
+
+
+def every_model(found: dict[str, Any]) -> str:
+    """The page of all models: their errors by task, and how much lower RLA-WM's are."""
+    first = next(iter(found.values()))
+    titles = " | ".join(measures(first).values())
+    errors, ahead = [], []
     for task, result in found.items():
-        peers = [model for model in baselines(result) if model != PERSISTENCE]
-        for model in (result["reference"], *peers):
+        for model in (result["reference"], *peers(result)):
             cells = [pair(result, name, model) for name in measures(result)]
             errors.append(f"| {task} | {title_of(result, model)} | {' | '.join(cells)} |")
-        for model in peers:
-            cells = [lead(result, name, model, kind) for name in measures(result) for kind in KINDS]
-            leads.append(f"| {task} | {model} | {' | '.join(cells)} |")
+        ahead += [f"| {task} | {model} | {leads(result, model)} |" for model in peers(result)]
     note = (
-        f"After {first['horizons'][horizon_place(first)]} chunks, with recorded / with other actions from the same "
-        "held-out starts. Tokens: L1 on the patches that moved; thing: its position as a probe reads it, where it did "
-        "move; energy score of eight samples, on moving tokens: of a model that draws nothing it is the error of its "
-        "one prediction; all over the error if nothing moved. SSIM of frames, all decoded by one decoder but those of "
-        "models that draw their own. In brackets behind a model: training seeds, and starts where it was measured on "
-        "fewer, being slow."
+        f"After {chunks(first)} chunks, with recorded / with other actions from the same held-out starts. {MEANINGS} "
+        "All but SSIM over the error if nothing moved. In brackets behind a model: training seeds, and starts where it "
+        "was measured on fewer, being slow."
     )
-    title = f"**Is it better than its peers?** {budget(list(found.values()))}\n\n"
+    title = f"# All models of the comparison\n\n{budget(list(found.values()))}\n\n"
     text = title + markdown(f"| task | model | {titles} |", errors, note)
-    if not leads:
-        return text
-    columns = " | ".join(f"{title}, {kind}" for title in measures(first).values() for kind in ("recorded", "other"))
-    title = (
-        f"**By how much?** Percent by which {first['reference']}'s error is lower than the other model's, with 95 % "
-        "intervals over episodes and training seeds; below 0 it is the worse one.\n\n"
-    )
     note = (
-        "The same measures; of SSIM what is missing to 1, a part of which is the decoder's. Intervals are those of the "
-        f"difference, over the other model's mean. {tally(list(found.values()))} (`benchmarks/results/fidelity/`; "
-        "`python -m benchmarks.report` makes a page of all measures, tests and pictures.)"
+        f"Percent by which {first['reference']}'s error is lower than the other model's, with 95 % intervals of the "
+        "difference over episodes and training seeds, over the other model's mean; below 0 it is the worse one; of "
+        "SSIM what is missing to 1, a part of which is the decoder's."
     )
-    return f"{text}\n\n{title}{markdown(f'| task | against | {columns} |', leads, note)}"
+    return f"{text}\n\n{markdown(f'| task | against | {titles} |', ahead, note)}"
 
 
-def tally(results: Sequence[dict[str, Any]]) -> str:
-    """How often the interval leaves out 0, by peer: over tokens, thing and SSIM, recorded and other actions."""
-    counts: dict[str, Counter[str]] = {}
-    for result in results:
-        for (_, _, other), told in scores(result).items():
-            counts.setdefault(other, Counter())[told or "unknown"] += 1
-    parts = [
-        f"{other} {' / '.join(str(count[told]) for told in ('ahead', 'even', 'behind'))}"
-        for other, count in counts.items()
-    ]
-    whose = results[0]["reference"]
-    return f"Tokens, thing and SSIM together, {whose} is ahead of / even with / behind {', '.join(parts)}."
+def peers(result: Mapping[str, Any]) -> list[str]:
+    """What RLA-WM is compared with."""
+    return [model for model in baselines(result) if model != PERSISTENCE]
+
+
+def chunks(result: Mapping[str, Any]) -> int:
+    """After how many chunks models are compared."""
+    horizon: int = result["horizons"][horizon_place(result)]
+    return horizon
+
+
+def tally(results: Sequence[dict[str, Any]], peer: str) -> str:
+    """How often the interval leaves out 0, over tokens, thing and SSIM, recorded and other actions."""
+    counts = Counter(
+        told for result in results for (_, _, other), told in scores(result).items() if other == peer and told
+    )
+    return " / ".join(str(counts[told]) for told in ("ahead", "even", "behind"))
 
 
 def measures(result: Mapping[str, Any]) -> dict[str, str]:
@@ -97,16 +132,32 @@ def pair(result: Mapping[str, Any], measure: str, model: str) -> str:
     return " / ".join("–" if mean is None else f"{mean[part][horizon_place(result)][0]:.{digits}f}" for mean in means)
 
 
-def lead(result: Mapping[str, Any], measure: str, other: str, kind: str) -> str:
-    """Percent by which the reference's error is lower than another model's, with its interval."""
-    place = horizon_place(result)
+def leads(result: Mapping[str, Any], other: str) -> str:
+    """A cell a measure, recorded / other actions: percent by which the reference's error is lower, with interval."""
+    found = [[lead_of(result, number, other, kind) for kind in KINDS] for number in range(len(measures(result)))]
+    return " | ".join(" / ".join("–" if each is None else interval(each, 2) for each in cell) for cell in found)
+
+
+def lead_of(result: Mapping[str, Any], number: int, other: str, kind: str) -> list[float | None] | None:
+    """Percent by which the reference's error is lower than another model's, low and high; None if not measured.
+
+    Args:
+        number: of the measure in `measures`, whose things have other names on other tasks.
+    """
+    measure, place = list(measures(result))[number], horizon_place(result)
     changes = result["differences"].get(kind, {}).get(measure, {}).get(other)
     if changes is None or changes[place] is None:
-        return "–"
+        return None
     base = result["means"][kind][measure][other]["value"][place][0]
     scale = 100 / (1 - base) if result["measures"][measure]["better"] == "higher" else -100 / base
     bounds = sorted(scale * changes[place][name] for name in ("low", "high") if changes[place][name] is not None)
-    return interval([scale * changes[place]["difference"], *(bounds or (None, None))], 2)
+    return [scale * changes[place]["difference"], *(bounds or (None, None))]
+
+
+def mean_lead(found: Sequence[Sequence[float | None] | None]) -> str:
+    """Mean over tasks of what was measured."""
+    values = [each[0] for each in found if each is not None and each[0] is not None]
+    return f"{sum(values) / len(values):.2g}" if values else "–"
 
 
 def budget(results: Sequence[dict[str, Any]]) -> str:

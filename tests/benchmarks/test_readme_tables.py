@@ -1,12 +1,14 @@
 """README's tables are what benchmarks/results says, and every result file says how it was made."""
 
-from benchmarks.readme import RESULTS, ROOT, TABLES, filled
+from benchmarks.readme import RESULTS, ROOT, TABLES, pages
 from rla_gym.files import read_json
 
 
 def test_readme_matches_the_results() -> None:
-    text = (ROOT / "README.md").read_text()
-    assert filled(text) == text, "run `make results`"
+    made = pages()
+    assert set(made) == {"README.md", "docs/models.md"}
+    for name, text in made.items():
+        assert (ROOT / name).read_text() == text, f"{name}: run `make results`"
 
 
 def test_every_result_names_its_commit_and_versions() -> None:

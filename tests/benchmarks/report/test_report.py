@@ -15,7 +15,7 @@ import pytest
 from benchmarks.fidelity.pictures import write_index
 from benchmarks.fidelity.results import rounded
 from benchmarks.fidelity.summary import PERSISTENCE, TRUTH, better, relative_to, summarize
-from benchmarks.fidelity.tables import lead, models, pair, title_of
+from benchmarks.fidelity.tables import every_model, lead_of, leads, models, pair, title_of
 from benchmarks.properties.tables import properties
 from benchmarks.report.__main__ import Args, main
 from benchmarks.report.figures import curves, model_styles
@@ -95,30 +95,45 @@ def test_verdicts_follow_the_differences() -> None:
     assert told.count("even") >= 8, told
 
 
-def test_readme_has_a_row_for_each_model() -> None:
-    found = results(FACTORS)
-    lines = models({"push-cube": found}).splitlines()
+def test_the_page_of_models_has_a_row_for_each() -> None:
+    lines = every_model({"push-cube": results(FACTORS)}).splitlines()
     rows = [line for line in lines if line.startswith("| push-cube |")]
     assert [row.split(" | ")[1] for row in rows] == ["rla-wm", "dino-wm", "dino-wm"]
     assert rows[0] == "| push-cube | rla-wm | 0.30 / 0.30 | 0.30 / 0.30 | 0.850 / 0.850 | 0.30 / 0.30 |"
     columns = [line for line in lines if line.startswith("| task")]
-    assert [line.count("|") for line in columns] == [7, 11] == [rows[0].count("|"), rows[2].count("|")]
+    assert {line.count("|") for line in (*columns, *rows)} == {7}
     # .3 against .5 of the same errors: two fifths, of what SSIM lacks to 1 as well.
-    assert all(cell.startswith("40 [3") for cell in rows[2].strip("| ").split(" | ")[2:]), rows[2]
-    assert "rla-wm is ahead of / even with / behind dino-wm 6 / 0 / 0. (" in lines[-1]
+    assert all(cell.startswith("40 [3") for cell in rows[2].strip("| ").replace(" / ", " | ").split(" | ")[2:]), rows[2]
+
+
+def test_readme_has_a_row_for_each_task_and_one_for_each_peer() -> None:
+    close = results({**FACTORS, "dino-wm": 0.3, "fm-wm": 0.6})
+    lines = models({"push-cube": results(FACTORS), "push-t": close}).splitlines()
+    tasks = [line for line in lines if line.startswith("| push")]
+    assert [row.split(" | ")[0] for row in tasks] == ["| push-cube", "| push-t"]
+    assert tasks[0].split(" | ")[1].startswith("40 [3")
+    rows = {row.split(" | ")[0]: row.split(" | ")[1:] for row in lines if row.startswith(("| dino-wm", "| fm-wm"))}
+    assert rows["| fm-wm"][0] == "1" and rows["| fm-wm"][-1] == "6 / 0 / 0 |"
+    assert rows["| fm-wm"][1:5] == ["50 / 50"] * 4
+    tasks_of, *means, counts = rows["| dino-wm"]
+    ahead, even, behind = map(int, counts.strip("| ").split(" / "))
+    assert tasks_of == "2" and ahead >= 6 and ahead + even + behind == 12, rows
+    assert all(15 < float(mean) < 25 for cell in means for mean in cell.split(" / ")), "the mean of 40 and about 0"
+    assert "in all of these: 1 of 2 tasks" in lines[-1]
     alone = results({TRUTH: 0.1, PERSISTENCE: 1.0, "rla-wm": 0.3})
-    assert "By how much" not in models({"push-cube": alone})
+    assert "| task" not in models({"push-cube": alone})
 
 
 def test_who_is_worse_has_negative_leads_and_who_is_slow_its_starts() -> None:
     found = results({**FACTORS, "rla-wm": 0.7})
-    assert lead(found, "moving_l1", "dino-wm", "recorded").startswith("-40 [-4")
-    assert lead(found, "ssim", "dino-wm", "counterfactual").startswith("-40 [-4")
+    tokens, _, frames, _ = leads(found, "dino-wm").split(" | ")
+    assert tokens.startswith("-40 [-4") and frames.split(" / ")[1].startswith("-40 [-4")
     found["means"]["recorded"]["moving_l1"]["dino-wm"]["handles"] = [5, 5]
     found["models"]["dino-wm"] = ["dino-wm (0)", "dino-wm (1)"]
     assert (title_of(found, "dino-wm"), title_of(found, "rla-wm")) == ("dino-wm (2, 5 starts)", "rla-wm")
     found["differences"]["recorded"]["moving_l1"]["dino-wm"][1] |= {"low": None, "high": None}
-    assert lead(found, "moving_l1", "dino-wm", "recorded") == "-40"  # too few episodes for an interval
+    assert leads(found, "dino-wm").startswith("-40 / -40 [-4")  # too few episodes for an interval
+    assert lead_of(found, 0, "fm-wm", "recorded") is None
     del found["means"]["counterfactual"]
     assert pair(found, "moving_l1", "rla-wm") == "0.70 / –" and pair(found, "lpips", "rla-wm") == "–"
 
