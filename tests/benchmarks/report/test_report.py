@@ -121,7 +121,7 @@ def test_readme_has_a_row_for_each_task_and_one_for_each_peer() -> None:
     assert all(15 < float(mean) < 25 for cell in means for mean in cell.split(" / ")), "the mean of 40 and about 0"
     assert "in all of these: 1 of 2 tasks" in lines[-1]
     alone = results({TRUTH: 0.1, PERSISTENCE: 1.0, "rla-wm": 0.3})
-    assert "| task" not in models({"push-cube": alone})
+    assert "| push-cube" not in models({"push-cube": alone}), "nothing to compare with"
 
 
 def test_who_is_worse_has_negative_leads_and_who_is_slow_its_starts() -> None:
