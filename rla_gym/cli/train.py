@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Annotated
+from typing import Annotated, Any, Literal
 
 import tyro
 
@@ -132,12 +132,35 @@ class TrainAll(RunOptions):
         return train({name: stage for name, stage in stages.items() if stage.steps}, self)
 
 
+QUICK: dict[str, Any] = {"batch_size": 32, "optimizer": "muon", "lr": 5e-3, "precision": "bf16"}
+"""As models are compared, see benchmarks/baselines/models.py."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class TrainQuick(TrainAll):
+    """Train all of a small world model in about half an hour of one core that has bf16: preset nano, settings to match.
+
+    Its latents are principal components, found in seconds, and most of it regresses tokens, which learns fast.
+    """
+
+    preset: Literal["nano", "tiny", "base", "paper"] = "nano"
+    """Sizes of the networks."""
+    autoencoder: AutoencoderStage = field(default_factory=lambda: AutoencoderStage(steps=800, warmup=80, **QUICK))
+    features: FeaturesStage = field(default_factory=lambda: FeaturesStage(steps=3000, batch_size=64))
+    flow: FlowStage = field(default_factory=lambda: FlowStage(steps=5000, **QUICK))
+    decoder: DecoderStage = field(default_factory=lambda: DecoderStage(steps=0))
+    image_decoder: ImageDecoderStage = field(
+        default_factory=lambda: ImageDecoderStage(steps=400, lr=2e-3, warmup=40, ema=0.98, precision="bf16")
+    )
+
+
 @dataclass(frozen=True, kw_only=True)
 class Train:
     """Train a world model's networks on a token store; killed runs go on exactly where they stopped."""
 
     model: (
         Annotated[TrainAll, tyro.conf.subcommand("all", prefix_name=False)]
+        | Annotated[TrainQuick, tyro.conf.subcommand("quick", prefix_name=False)]
         | Annotated[TrainAutoencoder, tyro.conf.subcommand("autoencoder", prefix_name=False)]
         | Annotated[TrainDecoder, tyro.conf.subcommand("decoder", prefix_name=False)]
         | Annotated[TrainFeatures, tyro.conf.subcommand("features", prefix_name=False)]

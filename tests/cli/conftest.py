@@ -47,10 +47,10 @@ class Made:
     def encode(self) -> list[str]:
         return ["encode", "--data", self.data, "--encoder", self.encoder, "--pca", "12", "--out", self.tokens]
 
-    def train(self, steps: int = 2) -> list[str]:
+    def train(self, steps: int = 2, model: str = "all") -> list[str]:
         sizes = [f"--{stage}.{name}={value}" for stage in STAGES for name, value in
                  (("steps", steps), ("batch-size", 2), ("held-out", 4))]  # fmt: skip
-        return ["train", "all", "--tokens", self.tokens, "--data", self.data, "--out", self.run, "--no-tensorboard",
+        return ["train", model, "--tokens", self.tokens, "--data", self.data, "--out", self.run, "--no-tensorboard",
                 "--image-decoder.max-frames=8", *sizes]  # fmt: skip
 
     def export(self) -> list[str]:

@@ -49,7 +49,9 @@ def test_arguments_that_do_not_parse(arguments: list[str], capsys: pytest.Captur
     assert stopped.value.code == 2
 
 
-@pytest.mark.parametrize("command", [*([name] for name in COMMANDS), ["train", "all"], ["train", "decoder"], []])
+@pytest.mark.parametrize(
+    "command", [*([name] for name in COMMANDS), *(["train", model] for model in ("all", "quick", "decoder")), []]
+)
 def test_help(command: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(SystemExit) as stopped:
         main([*command, "--help"])

@@ -71,6 +71,23 @@ def test_merge_joins_data_sets(made: Made, tmp_path: Path, capsys: pytest.Captur
     assert "choose another folder" in capsys.readouterr().err
 
 
+def test_a_quick_world_model_is_anchored_and_dreams(made: Made, tmp_path: Path) -> None:
+    quick = Made(tmp_path)
+    for name in ("data", "tokens"):
+        (tmp_path / name).symlink_to(Path(made.folder) / name)
+    sizes = [argument for argument in quick.train(model="quick") if not argument.startswith("--decoder")]
+    assert main(sizes) == 0
+    assert main(quick.export()) == 0
+    assert not (Path(quick.run) / "decoder").exists()
+    bundle = load_checkpoint(quick.checkpoint)
+    assert bundle.flow.config.anchor and bundle.autoencoder.config.linear_path
+    env = gym.make("RLAWorld-v0", ckpt=quick.checkpoint, temperature=1.0)
+    first, _ = env.reset(seed=0)
+    then, *_ = env.step(np.zeros(env.action_space.shape, np.float32))
+    assert env.observation_space.contains(then) and not np.array_equal(first, then)
+    env.close()
+
+
 def test_train_again_is_finished_at_once(made: Made, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(made.train()) == 0
     out = capsys.readouterr().out
