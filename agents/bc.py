@@ -134,7 +134,8 @@ def main(args: Args) -> dict[str, float]:
     # Network: the actor of SB3's PPO, so that PPO can go on with it.
     env = rla_gym.RLAWorldVecEnv(bundle, 1)
     net_arch = {"pi": list(args.hidden), "vf": list(args.hidden)}
-    agent = PPO("MlpPolicy", env, policy_kwargs={"net_arch": net_arch, "log_std_init": args.log_std}, seed=args.seed)
+    settings = {"net_arch": net_arch, "log_std_init": args.log_std}
+    agent = PPO("MlpPolicy", env, policy_kwargs=settings, seed=args.seed, device="cpu")
     actor = torch.nn.Sequential(agent.policy.mlp_extractor.policy_net, agent.policy.action_net)
     optimizer = torch.optim.AdamW(actor.parameters(), lr=args.learning_rate, weight_decay=args.weight_decay)
 

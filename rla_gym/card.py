@@ -15,7 +15,10 @@ LISTED = 8
 
 def card_markdown(bundle: Bundle) -> str:
     """The checkpoint's card as Markdown."""
+    from rla_gym.checkpoint import built_in_names  # which imports this module
+
     config = bundle.config
+    known = config.name in built_in_names()
     counts = ", ".join(
         f"{int((bundle.references.parts == index).sum())} {part}"
         for index, part in enumerate(("training", "validation", "test"))
@@ -30,7 +33,7 @@ def card_markdown(bundle: Bundle) -> str:
         "import gymnasium as gym",
         "import rla_gym",
         "",
-        f'env = gym.make("RLAWorld-v0", ckpt="{config.name}")  # or the path of this folder',
+        f'env = gym.make("RLAWorld-v0", ckpt="{config.name if known else "path/of/this/folder"}")',
         "```",
         "",
         "| | |",

@@ -120,7 +120,8 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
             f"{path} is a pickle, and pickles can run any code when loaded, so none is: give a checkpoint folder "
             f"holding {CONFIG} and {MODEL}; `rla-gym export` writes one from training runs"
         )
-    if path.is_dir():
+    # A folder that only happens to have the name, such as a data set's, does not hide a built-in checkpoint.
+    if path.is_dir() and ((path / CONFIG).is_file() or text not in built_in_names()):
         if not (path / CONFIG).is_file():
             raise FileNotFoundError(f"{path} is no checkpoint: it holds no {CONFIG}")
         return path.resolve()

@@ -38,6 +38,8 @@ MODELS: dict[str, tuple[Any, Any]] = {
 MODULES = {"decoder": "autoencoder"}
 """Names of the trained modules where they are not those of the runs."""
 OPTIONAL = ("decoder", "image_decoder")
+UNSKILLED = ("play", "goal-blind", "interrupted")
+"""Demonstrators that do not try to solve the task, or not to its end."""
 
 
 def export(
@@ -46,11 +48,12 @@ def export(
     data: str | Path,
     out: str | Path,
     *,
-    name: str,
+    name: str | None = None,
     encoder_file: str | Path | None = None,
     references: int = 96,
     held_out_references: int = 12,
-    sources: Sequence[str] = ("expert",),
+    sources: Sequence[str] | None = None,
+    unsuccessful: bool = False,
     reward: RewardDefaults | None = None,
     steps: int = 4,
     temperature: float = 0.0,
@@ -63,11 +66,12 @@ def export(
             autoencoder trained on with its encoder frozen, which then takes its place.
         tokens, data: the token store and the data set that the flow was trained on; the others may have been trained on
             the store that this one was encoded like.
-        name: of the checkpoint.
+        name: of the checkpoint; None: that of the folder `out`.
         encoder_file: the encoder that made the tokens; None: `encoder.safetensors` in the store.
-        references: successful episodes of the training part that dreams may start from; fewer where there are fewer.
+        references: episodes of the training part that dreams may start from; fewer where there are fewer.
         held_out_references: the same of the validation part, and of the test part; never trained on.
-        sources: demonstrators whose episodes may become references.
+        sources: demonstrators whose episodes may become references; None: all that are there but `UNSKILLED`.
+        unsuccessful: whether episodes may that did not reach success, for tasks that have no rule for it.
         reward, steps, temperature: the checkpoint's defaults; None: those of `RewardDefaults`.
         seed: of the choice of references and of the episodes that thresholds are calibrated on.
 
@@ -78,6 +82,8 @@ def export(
     run = Path(run)
     with EpisodeDataset(data) as dataset:
         store = TokenStore.open(tokens, dataset)
+        skilled = skilled_sources(store) if sources is None else list(sources)
+        episodes = choose_references(store, references, held_out_references, skilled, seed, unsuccessful)
         encoder_path = Path(store.path / "encoder.safetensors" if encoder_file is None else encoder_file)
         encoder = Encoder.load(encoder_path)
         TokenStore.open(tokens, encoder=encoder)  # refuses an encoder that did not make these tokens
@@ -89,10 +95,9 @@ def export(
         following = object_weights(store, models["features"], seed=seed)
         calibration = calibrate(store, dataset, models["features"], seed=seed, object_weights=following.weights)
     autoencoder = models.get("decoder", models["autoencoder"])
-    episodes = choose_references(store, references, held_out_references, sources, seed)
     spec, chunk = store.info["spec"], int(trained["flow"].trainable["options"]["chunk"])
     config = BundleConfig(
-        name=name,
+        name=name or Path(out).resolve().name,
         task=store.info["task"],
         encoder_name=encoder.name,
         encoder_hash=encoder.hash,
@@ -117,7 +122,12 @@ def export(
             **{kind: training_card(part) for kind, part in trained.items()},
             "thresholds": calibration.card,
             "object_weights": following.card,
-            "references": {"sources": list(sources), "seed": seed, "episodes": [int(e) for e in episodes]},
+            "references": {
+                "sources": skilled,
+                "unsuccessful": unsuccessful,
+                "seed": seed,
+                "episodes": [int(e) for e in episodes],
+            },
             "commit": commit(),
             "versions": versions(),
         },
@@ -152,27 +162,44 @@ def build_model(kind: str, trained: TrainedRun) -> Any:
     return model.eval().requires_grad_(False)
 
 
+def skilled_sources(store: TokenStore) -> list[str]:
+    """The demonstrators of a store but `UNSKILLED`."""
+    return sorted(set(store.sources) - set(UNSKILLED))
+
+
 def choose_references(
-    store: TokenStore, count: int, held_out: int, sources: Sequence[str] = ("expert",), seed: int = 0
+    store: TokenStore,
+    count: int,
+    held_out: int,
+    sources: Sequence[str] | None = None,
+    seed: int = 0,
+    unsuccessful: bool = False,
 ) -> np.ndarray:
-    """Episodes (n,) int64 in rising order: successful ones of `sources`, drawn by `seed`.
+    """Episodes (n,) int64 in rising order: those of `sources`, by default `skilled_sources`, drawn by `seed`.
 
     Up to `count` of the training part and up to `held_out` each of validation and test.
 
+    Args:
+        unsuccessful: whether episodes are taken that did not reach success.
+
     Raises:
-        ValueError: no such training episode.
+        ValueError: no such training episode, or numbers that cannot be.
     """
+    if count < 1 or held_out < 0:
+        raise ValueError(f"references={count}, held_out_references={held_out}: expected at least 1 and 0")
+    sources = skilled_sources(store) if sources is None else sources
     chosen: list[np.ndarray] = []
     for index, (part, wanted) in enumerate((("train", count), ("validation", held_out), ("test", held_out))):
         episodes = store.split(part)
-        fits = np.isin(np.asarray(store.sources)[episodes], list(sources)) & store.successes[episodes]
+        fits = np.isin(np.asarray(store.sources)[episodes], list(sources)) & (unsuccessful | store.successes[episodes])
         episodes = np.random.default_rng([seed, 7, index]).permutation(episodes[fits])
         chosen.append(episodes[:wanted])
     if not len(chosen[0]):
+        what = "training episode" if unsuccessful else "successful training episode"
         raise ValueError(
-            f"{store.path} has no successful training episode of {', '.join(sources)} to refer to (it has "
+            f"{store.path} has no {what} of {', '.join(sources) or 'a skilled demonstrator'} to refer to (it has "
             f"{', '.join(sorted(set(store.sources)))}, {int(store.successes.sum())} successful in all): record some, "
-            "or ask for at least one reference"
+            "name other demonstrators with --sources, or take those without success with --unsuccessful"
         )
     return np.sort(np.concatenate(chosen))
 
@@ -227,9 +254,11 @@ def data_card(store: TokenStore, data: Path, encoder: Encoder) -> dict[str, Any]
     """What the tokens were made from: the data set's own card where there is one, the encoder and the channel map."""
     folder = data if data.is_dir() else data.parent
     place = folder / "card.json"
-    card = read_json(place) if place.is_file() else {"episodes": len(store.lengths), "frames": len(store)}
+    own = read_json(place) if place.is_file() else {}
+    if own.get("hash") != store.info["dataset"]:  # none, or that of another data set in the same folder
+        own = {"episodes": len(store.lengths), "frames": len(store)}
     return {
-        **card,
+        **own,
         "hash": store.info["dataset"],
         "split": {part: len(store.split(part)) for part in ("train", "validation", "test")},
         "encoder": {**store.info["encoder"], "description": encoder.config.description},

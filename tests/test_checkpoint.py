@@ -204,6 +204,9 @@ def test_unknown_names_list_what_there_is(checkpoint: Path, tmp_path: Path, monk
         find_checkpoint(tmp_path)
     with pytest.raises(ValueError, match="is a file"):
         find_checkpoint(checkpoint / "model.safetensors")
+    (tmp_path / "small").mkdir()  # such as a data set of that name
+    monkeypatch.chdir(tmp_path)
+    assert find_checkpoint("small") == checkpoint.resolve()
 
 
 def test_a_hub_id_offline_says_what_to_do(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

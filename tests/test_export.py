@@ -55,6 +55,19 @@ def test_references_of_other_demonstrators(many: TokenStore) -> None:
 def test_no_reference_is_an_error_that_counts(many: TokenStore) -> None:
     with pytest.raises(ValueError, match="no successful training episode of nobody"):
         choose_references(many, 30, 3, sources=("nobody",))
+    with pytest.raises(ValueError, match="of a skilled demonstrator .* name other demonstrators with --sources"):
+        choose_references(replace(many, sources=("play",) * 400), 30, 3)
+    with pytest.raises(ValueError, match="references=-1, held_out_references=3: expected at least 1 and 0"):
+        choose_references(many, -1, 3)
+
+
+def test_references_of_recordings_by_people_and_of_tasks_without_success(many: TokenStore) -> None:
+    human = replace(many, sources=tuple("human" if episode % 2 else "play" for episode in range(400)))
+    assert {human.sources[episode] for episode in choose_references(human, 30, 3)} == {"human"}
+    never = replace(human, successes=np.zeros(400, bool))
+    with pytest.raises(ValueError, match="take those without success with --unsuccessful"):
+        choose_references(never, 30, 3)
+    assert len(choose_references(never, 30, 3, unsuccessful=True)) == 36
 
 
 def test_run_that_never_saved(tmp_path: Path) -> None:

@@ -15,6 +15,7 @@ EXPECTED = (
     KeyError,
     FileNotFoundError,
     FileExistsError,
+    IsADirectoryError,
     NotADirectoryError,
     PermissionError,
     ImportError,
@@ -23,6 +24,9 @@ EXPECTED = (
     RenderingError,
 )
 """Errors whose text tells the user what to do; anything else is a bug and keeps its traceback."""
+
+RESUMING = ("collect", "encode", "train", "build")
+"""Commands that go on where they were interrupted."""
 
 TRACEBACK = "RLA_GYM_TRACEBACK"
 """Environment variable: set, and expected errors show their traceback too."""
@@ -61,7 +65,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(f"error: {one_line(error)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
-        print("interrupted; what was written is whole, and the same command goes on from there", file=sys.stderr)
+        goes_on = arguments[:1] and arguments[0] in RESUMING
+        then = "and the same command goes on from there" if goes_on else "the command begins anew when given again"
+        print(f"interrupted; what was written is whole, {then}", file=sys.stderr)
         return 130
     return 0
 

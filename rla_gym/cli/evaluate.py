@@ -50,9 +50,9 @@ class Evaluate:
         use_threads(self.threads)
         bundle, store = load_checkpoint(self.ckpt), TokenStore.open(self.tokens)
         check_store(store, bundle)
-        probe = train_probe(store, ProbeConfig(steps=self.probe_steps, seed=self.seed))
-        task = make_task(bundle.config.task)
+        task = make_task(bundle.config.task)  # before the probe takes its minutes: there may be no such simulator
         try:
+            probe = train_probe(store, ProbeConfig(steps=self.probe_steps, seed=self.seed))
             options: dict[str, Any] = {"steps": self.steps, "temperature": self.temperature}
             found = fidelity(bundle, probe, store, task, self.count, self.seed, **options)
         finally:
@@ -81,10 +81,8 @@ def fidelity_table(found: dict[str, Any]) -> str:
             cells = [f"{row['contact_error'][i]:.1f} / {row['contact_persistence'][i]:.1f} mm" for i in (1, -1)]
             lines.append(f"| {kind} | {thing} | {row['contact_handles']} | {cells[0]} | {cells[1]} |")
     drifts = {kind: entry["drift"] for kind, entry in found["kinds"].items() if "drift" in entry}
-    lines += [
-        "",
-        "starts: those where the thing truly moved. Where nothing truly moved, the dream moves it toward the goal by, "
-        "mm a chunk: "
-        + ", ".join(f"{kind} {row['goalward_mm_per_chunk']:+.2f} (n={row['handles']})" for kind, row in drifts.items()),
-    ]
-    return "\n".join(lines)
+    told = ", ".join(f"{kind} {row['goalward_mm_per_chunk']:+.2f} (n={row['handles']})" for kind, row in drifts.items())
+    note = "starts: those where the thing truly moved."
+    if told:
+        note += f" Where nothing truly moved, the dream moves it toward the goal by, mm a chunk: {told}"
+    return "\n".join([*lines, "", note])

@@ -23,14 +23,18 @@ class Export:
     """Data set of the tokens."""
     out: Path
     """Folder of the checkpoint; a checkpoint there is replaced."""
-    name: str = "push-cube"
-    """Name of the checkpoint."""
+    name: str | None = None
+    """Name of the checkpoint; None: that of the folder."""
     encoder_file: Path | None = None
     """The encoder's file; None: encoder.safetensors in the token store."""
     references: int = 96
-    """Reference episodes: successful expert ones of the training part."""
+    """Reference episodes, which dreams start from and are rewarded against, of the training part."""
     held_out_references: int = 12
     """The same of the validation part, and of the test part, as far as there are any."""
+    sources: tuple[str, ...] | None = None
+    """Demonstrators that they are of; None: all but play, goal-blind and interrupted."""
+    unsuccessful: bool = False
+    """Take episodes without success too, as of tasks that have no rule for it."""
     reward: Literal["progress", "goal", "corresponding"] = "progress"
     """Default reward."""
     metric: Literal["l1", "l2", "cosine", "features", "objects"] = "objects"
@@ -63,6 +67,8 @@ class Export:
             encoder_file=self.encoder_file,
             references=self.references,
             held_out_references=self.held_out_references,
+            sources=self.sources,
+            unsuccessful=self.unsuccessful,
             reward=RewardDefaults(self.reward, self.metric, self.patches, self.reward_scale),
             steps=self.steps,
             temperature=self.temperature,

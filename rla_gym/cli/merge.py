@@ -13,7 +13,7 @@ class Merge:
     """Join data sets of one task into one, without compressing frames again; a second call returns at once."""
 
     data: tyro.conf.Positional[tuple[Path, ...]]
-    """Two or more data sets: folders that `collect` wrote, or .hdf5 files in robomimic's layout."""
+    """Two or more data sets: folders that `collect` wrote, or .hdf5 files that `rla_gym.data.write_dataset` wrote."""
     out: Path
     """Folder of the data set."""
 

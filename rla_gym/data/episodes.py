@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -23,7 +24,7 @@ class Episode:
     """T frames and the T-1 actions between them: action t leads from frame t to frame t+1.
 
     Raises:
-        ValueError: shapes or types that do not fit together, or actions that are not finite.
+        ValueError: shapes or types that do not fit together, or values that are not finite.
     """
 
     frames: np.ndarray  # (T, H, W, 3) uint8
@@ -48,8 +49,9 @@ class Episode:
                 raise ValueError(
                     f"{name} has shape {array.shape}, expected ({rows}, ...) for {length} frames: T frames, T-1 actions"
                 )
-        if self.actions is not None and not np.isfinite(self.actions).all():
-            raise ValueError("actions hold values that are not finite")
+            if array is not None and not np.isfinite(array).all():
+                row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
+                raise ValueError(f"{name} hold values that are not finite, first in row {row}")
 
     def __len__(self) -> int:
         return int(self.frames.shape[0])
@@ -80,7 +82,7 @@ class EpisodeDataset:
             )
         self._handle: tuple[int, Any] | None = None
         h5py = require("h5py", extra="data")
-        with _open(h5py, self.path) as file:
+        with _open(h5py, self.path) as file, self._told("its headers"):
             self._read_headers(file)
 
     def _read_headers(self, file: Any) -> None:
@@ -135,16 +137,17 @@ class EpisodeDataset:
     def frames(self, index: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Frames [start, stop) of an episode, (n, H, W, 3) uint8; only these are decoded."""
         name = self.spec.get("frame_name", robomimic.DEFAULT_FRAME_NAME)
-        return np.asarray(self._group(index)[f"obs/{name}"][start:stop])
+        with self._reading(index) as group:
+            return np.asarray(group[f"obs/{name}"][start:stop])
 
     def arrays(self, index: int) -> dict[str, np.ndarray | None]:
         """Everything but the frames, None where nothing was recorded.
 
         actions (T-1, A), states (T, S), proprio (T, P), objects (T, O), rewards (T-1,) and dones (T-1,).
         """
-        group = self._group(index)
         places = {**robomimic.DATASETS, "rewards": "rewards", "dones": "dones"}
-        return {name: np.asarray(group[place]) if place in group else None for name, place in places.items()}
+        with self._reading(index) as group:
+            return {name: np.asarray(group[place]) if place in group else None for name, place in places.items()}
 
     def episode(self, index: int) -> Episode:
         """The whole episode, decoded."""
@@ -168,6 +171,21 @@ class EpisodeDataset:
         if self._handle is None or self._handle[0] != os.getpid():
             self._handle = (os.getpid(), _open(require("h5py", extra="data"), self.path))
         return self._handle[1][f"data/demo_{index}"]
+
+    @contextmanager
+    def _reading(self, index: int) -> Iterator[Any]:
+        with self._told(f"episode {index}"):
+            yield self._group(index)
+
+    @contextmanager
+    def _told(self, what: str) -> Iterator[None]:
+        """What HDF5 says of damage becomes a ValueError that names the file and `what`."""
+        try:
+            yield
+        except (OSError, KeyError, RuntimeError) as error:
+            raise ValueError(
+                f"{self.path}: {what} cannot be read ({error}): the file is damaged; record or fetch it again"
+            ) from error
 
     def close(self) -> None:
         """Close this process's handle; the next access opens a new one."""

@@ -226,4 +226,5 @@ class Episodes(ABC):
             "distance": float(distance),
             "goal_distance": float(goal_distance),
             "success": bool(success),
+            "is_success": bool(success),
         }

@@ -60,7 +60,7 @@ class RLAWorldGoalEnv(EpisodeEnv):
 
     Truncated as in `RLAWorld-v0`. Success does not end an episode unless `terminate_on_success` is set: a relabelled
     transition has the end of the episode that it was recorded in, not one of its new goal. `info` has all that
-    `RLAWorld-v0` tells, `is_success`, and `goal_reference` and `goal_frame`.
+    `RLAWorld-v0` tells, and `goal_reference` and `goal_frame`.
 
     ## Arguments
 

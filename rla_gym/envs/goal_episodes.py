@@ -113,7 +113,7 @@ class GoalEpisodes(DreamEpisodes):
     def _info(self, row: int, distance: float, goal_distance: float, success: bool = False) -> dict[str, Any]:
         info = super()._info(row, distance, goal_distance, success)
         reference, frame = self.goals[row].tolist()
-        return {**info, "is_success": info["success"], "goal_reference": reference, "goal_frame": frame}
+        return {**info, "goal_reference": reference, "goal_frame": frame}
 
 
 def _check(options: EpisodeOptions) -> None:

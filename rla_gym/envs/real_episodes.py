@@ -101,7 +101,9 @@ class RealEpisodes(Episodes):
         self._notice_fork()
         chunks = self.bundle.unscale_actions(self._chunks(actions))
         everyone = np.arange(self.batch)
-        self._observed |= self.simulators.step({int(index): chunks[index] for index in np.flatnonzero(~self.resting)})
+        moving = {int(index): chunks[index] for index in np.flatnonzero(~self.resting)}
+        # Where success ends no episode it ends no chunk either, so that real and dreamed time stay the same.
+        self._observed |= self.simulators.step(moving, whole=not self.options.terminate_on_success)
         observed = self._observed
         tokens, proprio = self._take_in(everyone, observed)
         self.frame = self.frame + np.array([observed[index].steps for index in range(self.batch)])
@@ -174,7 +176,7 @@ class RealEpisodes(Episodes):
 
     def _info(self, row: int, distance: float, goal_distance: float, success: bool = False) -> dict[str, Any]:
         """As in a dream where there is a reference, else the success alone; and the true objects in both."""
-        info: dict[str, Any] = {"success": success}
+        info: dict[str, Any] = {"success": success, "is_success": success}
         if self.start == "reference":
             info = super()._info(row, distance, goal_distance, success)
         assert self.objects is not None

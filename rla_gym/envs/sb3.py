@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+from gymnasium.error import ResetNeeded
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
@@ -30,6 +31,7 @@ class EpisodesVecEnv(VecEnv):
         self.episodes, self.render_mode = episodes, render_mode
         bundle, config = episodes.bundle, episodes.bundle.config
         self._seeded = False
+        self._begun = False
         self._actions: np.ndarray | None = None
         super().__init__(
             episodes.batch,
@@ -51,6 +53,7 @@ class EpisodesVecEnv(VecEnv):
             self.episodes.seed(given, [int(seeds[index]) for index in given])
             self._seeded = True
         observation, self.reset_infos = self.episodes.begin(np.arange(self.num_envs), self._options)
+        self._begun = True
         self._reset_seeds()
         self._reset_options()
         return observation
@@ -63,8 +66,10 @@ class EpisodesVecEnv(VecEnv):
         """Observations, rewards (num_envs,) float32, dones (num_envs,) bool and infos of the step.
 
         Raises:
+            ResetNeeded: before the first reset.
             ValueError: actions of another shape, or NaN.
         """
+        self._check_begun("stepping")
         if self._actions is None:
             raise ValueError("step_wait without actions: call step(actions), or step_async(actions) first")
         actions, self._actions = self._actions, None
@@ -83,8 +88,13 @@ class EpisodesVecEnv(VecEnv):
         return step.observation, step.reward, dones, step.infos
 
     def get_images(self) -> Sequence[np.ndarray | None]:
-        """One picture (H, W, 3) uint8 for each environment."""
+        """One picture (H, W, 3) uint8 for each environment; a ResetNeeded before the first reset."""
+        self._check_begun("rendering")
         return list(self.episodes.images())
+
+    def _check_begun(self, what: str) -> None:
+        if not self._begun:
+            raise ResetNeeded(f"call reset() before {what}: no episode has begun")
 
     def close(self) -> None:
         """Free what the episodes hold; safe to call twice."""

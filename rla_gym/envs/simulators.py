@@ -26,7 +26,7 @@ class Observed:
     proprio: np.ndarray  # (P,) float32
     objects: np.ndarray  # (O,) float32, for measuring only
     success: bool  # at any control step since
-    steps: int  # control steps executed; a chunk ends early at success
+    steps: int  # control steps executed
 
 
 class Simulators(Protocol):
@@ -36,8 +36,11 @@ class Simulators(Protocol):
         """Begin episodes in some simulators."""
         ...
 
-    def step(self, chunks: Mapping[int, np.ndarray]) -> dict[int, Observed]:
-        """Execute chunks (K, A) of actions in the task's bounds in some simulators."""
+    def step(self, chunks: Mapping[int, np.ndarray], whole: bool = False) -> dict[int, Observed]:
+        """Execute chunks (K, A) of actions in the task's bounds in some simulators.
+
+        A chunk ends at the control step that solves the task, unless it is to be executed as a `whole`.
+        """
         ...
 
     def close(self) -> None:
@@ -63,12 +66,12 @@ class LocalSimulators:
         self._refuse_forks()
         return {index: self._start(self._task(index), begin) for index, begin in starts.items()}
 
-    def step(self, chunks: Mapping[int, np.ndarray]) -> dict[int, Observed]:
+    def step(self, chunks: Mapping[int, np.ndarray], whole: bool = False) -> dict[int, Observed]:
         self._refuse_forks()
         missing = sorted(set(chunks) - set(self._tasks))
         if missing:
             raise RuntimeError(f"simulators {missing} have not been started: reset the environment first")
-        return {index: self._step(self._tasks[index], chunk) for index, chunk in chunks.items()}
+        return {index: self._step(self._tasks[index], chunk, whole) for index, chunk in chunks.items()}
 
     def close(self) -> None:
         if LocalSimulators._drawn_in == os.getpid():  # what a parent opened is the parent's to close
@@ -99,12 +102,14 @@ class LocalSimulators:
             task.set_state(start)
         return self._look(task, success=task.success(), steps=0)
 
-    def _step(self, task: Task, chunk: np.ndarray) -> Observed:
-        for number, action in enumerate(chunk, start=1):
+    def _step(self, task: Task, chunk: np.ndarray, whole: bool) -> Observed:
+        solved, done = False, 0
+        for action in chunk:
             task.step(action)
-            if task.success():
-                return self._look(task, success=True, steps=number)
-        return self._look(task, success=False, steps=len(chunk))
+            solved, done = solved or task.success(), done + 1
+            if solved and not whole:
+                break
+        return self._look(task, success=solved, steps=done)
 
     def _look(self, task: Task, success: bool, steps: int) -> Observed:
         return Observed(
@@ -138,10 +143,10 @@ class WorkerSimulators:
         self._connections: list[Connection] = list(self._processes)
 
     def start(self, starts: Mapping[int, Start]) -> dict[int, Observed]:
-        return self._ask("start", starts)
+        return self._ask("start", starts, ())
 
-    def step(self, chunks: Mapping[int, np.ndarray]) -> dict[int, Observed]:
-        return self._ask("step", chunks)
+    def step(self, chunks: Mapping[int, np.ndarray], whole: bool = False) -> dict[int, Observed]:
+        return self._ask("step", chunks, (whole,))
 
     def close(self) -> None:
         if os.getpid() == self._process:
@@ -154,7 +159,7 @@ class WorkerSimulators:
             "or with workers=0"
         )
 
-    def _ask(self, what: str, values: Mapping[int, Any]) -> dict[int, Observed]:
+    def _ask(self, what: str, values: Mapping[int, Any], options: tuple[Any, ...]) -> dict[int, Observed]:
         if os.getpid() != self._process:
             raise RuntimeError(
                 "these simulators live in worker processes of the process that this one was forked from: use the "
@@ -167,7 +172,7 @@ class WorkerSimulators:
         for number, connection in enumerate(self._connections):
             part = {index: value for index, value in values.items() if index % count == number}
             if part:
-                connection.send((what, part))
+                connection.send((what, part, options))
                 asked.append(connection)
         observed: dict[int, Observed] = {}
         for connection in asked:
@@ -191,14 +196,14 @@ def _serve(task: str, connection: Connection) -> None:
     """A worker: its own simulators, and requests until the parent closes the connection."""
     with answering(connection):
         simulators = LocalSimulators(task)
-        answers: dict[str, Callable[[Any], dict[int, Observed]]] = {
+        answers: dict[str, Callable[..., dict[int, Observed]]] = {
             "start": simulators.start,
             "step": simulators.step,
         }
         while True:
             try:
-                what, values = connection.recv()
+                what, values, options = connection.recv()
             except (EOFError, ConnectionResetError):  # the parent is done, or gone
                 break
-            connection.send(answers[what](values))
+            connection.send(answers[what](values, *options))
         simulators.close()

@@ -77,8 +77,8 @@ class RLAWorldEnv(EpisodeEnv):
     threshold, if there is one and `terminate_on_success` is set. A step after the end, or before a reset, raises
     `gymnasium.error.ResetNeeded`. `info` has
 
-    - `reference`, `frame` (of the reference, at the same time), `distance` (that the reward is about), `goal_distance`
-      and `success`;
+    - `reference`, `frame` (of the reference, at the same time), `distance` (that the reward is about), `goal_distance`,
+      `success`, and the same as `is_success`, which Stable-Baselines3 logs as `rollout/success_rate`;
     - with `uncertainty="disagreement"` or `"both"`: `disagreement` of samples of this step, and `disagreement_total`,
       the root of the sum of its squares over the episode, which follows the error that has added up;
     - with `uncertainty="data_distance"` or `"both"`: `data_distance` of the state and actions to those recorded, about

@@ -82,10 +82,13 @@ def ratio_interval(error: np.ndarray, persistence: np.ndarray, draws: int = 2000
     return [float(error.mean() / max(persistence.mean(), 1e-9)), float(low), float(high)]
 
 
-def drift(probe: StateProbe, handles: Handles, found: np.ndarray, thing: str, goal: str) -> dict[str, float]:
+def drift(
+    probe: StateProbe, handles: Handles, found: np.ndarray, spec: dict[str, Any], thing: str, goal: str
+) -> dict[str, float]:
     """Goal-ward motion of ``thing`` in millimetres a chunk, dreamed, where in truth nothing moved it (should be 0)."""
     columns, goals = pairs_of(probe.names)[thing], pairs_of(probe.names)[goal]
-    true = handles.objects[..., :2]
+    values = state_values(spec, handles.objects, handles.proprio)
+    true = np.stack([values[probe.names[column]] for column in columns[:2]], axis=-1)
     still = np.linalg.norm(true[:, -1] - true[:, 0], axis=1) < STILL
     target = found[:, 0, goals]
     distance = np.linalg.norm(found[..., columns] - target[:, None], axis=2) * MILLIMETRES
@@ -122,7 +125,7 @@ def fidelity(
         handles = make_handles(store, task, kind, count, bundle.config.chunk, part=part, seed=seed)
         found = dreamed_positions(bundle, probe, store, handles, **options)
         entry = thing_errors(probe, handles, found, store.info["spec"])
-        if "target" in things:
-            entry["drift"] = drift(probe, handles, found, things[0], "target")
+        if "target" in things[1:]:
+            entry["drift"] = drift(probe, handles, found, store.info["spec"], things[0], "target")
         result["kinds"][kind] = entry
     return result

@@ -61,7 +61,8 @@ class StateProbe(nn.Module):
 def probe_targets(store: TokenStore) -> tuple[tuple[str, ...], np.ndarray]:
     """Names and true values ``(N, V)`` float32 of all that a probe reads: every x, y, z of objects and of the robot."""
     values = state_values(store.info["spec"], store.objects, store.proprio)
-    return tuple(values), np.stack(list(values.values()), axis=-1)
+    columns = [np.zeros((len(store), 0), np.float32), *(column[:, None] for column in values.values())]
+    return tuple(values), np.concatenate(columns, axis=1)
 
 
 def state_values(spec: dict[str, Any], objects: np.ndarray, proprio: np.ndarray) -> dict[str, np.ndarray]:
@@ -71,17 +72,40 @@ def state_values(spec: dict[str, Any], objects: np.ndarray, proprio: np.ndarray)
         spec: of the task, as data sets keep it.
         objects, proprio: ``(..., O)`` true object states and ``(..., P)`` proprioception.
     """
-    named = [*zip(spec["object_names"], np.moveaxis(objects, -1, 0), strict=True)]
+    known = FROM_JOINTS.get(spec["name"])
+    named = [] if known is None else [*known(proprio).items()]
+    named += zip(spec["object_names"], np.moveaxis(objects, -1, 0), strict=True)
     # Only values that the task names: others may be angles or velocities.
     if spec.get("proprio_names"):
         named += zip(spec["proprio_names"], np.moveaxis(proprio, -1, 0), strict=True)
     return {name: values.astype(np.float32) for name, values in named if name.endswith(("_x", "_y", "_z"))}
 
 
+def reacher_fingertip(proprio: np.ndarray) -> dict[str, np.ndarray]:
+    """Where Reacher's fingertip is, by the angles of its two joints, which proprioception begins with."""
+    first, both = proprio[..., 0], proprio[..., 0] + proprio[..., 1]
+    near, far = REACHER_ARM
+    return {
+        "fingertip_x": near * np.cos(first) + far * np.cos(both),
+        "fingertip_y": near * np.sin(first) + far * np.sin(both),
+    }
+
+
+REACHER_ARM = (0.1, 0.11)
+"""Metres from its base to the elbow, and from there to the fingertip."""
+FROM_JOINTS: dict[str, Callable[[np.ndarray], dict[str, np.ndarray]]] = {"gymnasium:Reacher-v5": reacher_fingertip}
+"""Positions of robots that only their joints tell, from proprioception (..., P), by the task."""
+
+
 def train_probe(store: TokenStore, config: ProbeConfig | None = None) -> StateProbe:
     """Train a probe on the training episodes of ``store``; takes a minute or two on one core."""
     config = config or ProbeConfig()
     names, values = probe_targets(store)
+    if not names:
+        raise ValueError(
+            f"{store.info['task']} names no positions (object_names and proprio_names that end in _x, _y or _z): there "
+            "is nothing that a probe could read"
+        )
     probe = StateProbe(names, store.tokens.shape[2], store.grid, config)
     return fit_probe(probe, store.normalized, values, _rows(store, "train"), config)
 

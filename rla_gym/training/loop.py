@@ -24,7 +24,7 @@ from rla_gym.training.prefetch import prefetched
 from rla_gym.training.records import RunRecords, load_weights, section
 from rla_gym.training.resume import check_same
 from rla_gym.training.schedule import learning_rate
-from rla_gym.training.stopping import check_finite, sigterm_noted, stop_reason
+from rla_gym.training.stopping import check_finite, signals_noted, stop_reason
 from rla_gym.training.trainable import Trainable, TrainingStep
 
 __all__ = ["LoopConfig", "Trainable", "fit", "load_weights"]
@@ -43,7 +43,7 @@ def fit(
     """Trains, and continues a run that was killed exactly where its latest checkpoint stands.
 
     On one CPU process, killed and resumed equals uninterrupted bit for bit (weights, averages, moments). SIGTERM
-    saves at the next step boundary and returns.
+    saves at the next step boundary and returns; Ctrl-C saves there too, and a second one does not wait for it.
 
     Args:
         trainable: the models and their loss.
@@ -63,6 +63,7 @@ def fit(
     Raises:
         ValueError: the run in `out` had another configuration; the text names what differs.
         FileExistsError: `out` holds a run and `resume` is False.
+        KeyboardInterrupt: Ctrl-C, after saving.
         FloatingPointError: a loss or gradient norm is NaN or infinite; names the step and the batch's rows. The weights
             are those of the last checkpoint, which stays.
     """
@@ -123,7 +124,7 @@ def fit(
     # On a CPU the thread would only compete with the training for the same cores.
     ahead = accelerator.device.type != "cpu"
     with (
-        sigterm_noted() as terminated,
+        signals_noted() as noted,
         prefetched(trainable, accelerator.device, rank, step, config.steps, ahead) as batches,
         closing(log),
     ):
@@ -142,7 +143,7 @@ def fit(
             ema.update()
             step += 1
             log.step(step, rate, loss, norm, parts)
-            stopped = stop_reason(accelerator, terminated(), log.seconds, config.max_seconds)
+            stopped = stop_reason(accelerator, noted(), log.seconds, config.max_seconds)
             last = step == config.steps or stopped is not None
             if step % config.eval_every == 0 or step == config.steps:
                 if writes:
@@ -154,6 +155,8 @@ def fit(
             if last:
                 break
     accelerator.wait_for_everyone()
+    if stopped == "SIGINT":
+        raise KeyboardInterrupt
     return {
         "step": step,
         "finished": step >= config.steps,

@@ -1,4 +1,4 @@
-"""Why a run stops before its last step: SIGTERM, a time limit, a loss that is no number."""
+"""Why a run stops before its last step: a signal, a time limit, a loss that is no number."""
 
 from __future__ import annotations
 
@@ -15,27 +15,40 @@ from torch import Tensor
 
 
 @contextmanager
-def sigterm_noted() -> Iterator[Callable[[], bool]]:
-    """Notes SIGTERM instead of dying of it. Outside the main thread Python allows no handlers: then it never fires."""
-    received = threading.Event()
+def signals_noted() -> Iterator[Callable[[], str | None]]:
+    """Notes SIGTERM and the first Ctrl-C instead of dying of them, and tells the name of the first one that came.
+
+    A second Ctrl-C interrupts at once. Outside the main thread Python allows no handlers: then nothing is noted.
+    """
+    received: list[str] = []
     if threading.current_thread() is not threading.main_thread():
-        yield received.is_set
+        yield lambda: None
         return
-    before = signal.signal(signal.SIGTERM, lambda *_: received.set())
+    found = {number: signal.getsignal(number) or signal.SIG_DFL for number in (signal.SIGTERM, signal.SIGINT)}
+    # Shells let their background jobs ignore Ctrl-C, which is meant for others then.
+    before = {number: handler for number, handler in found.items() if handler != signal.SIG_IGN}
+
+    def note(number: int, _: object) -> None:
+        received.append(signal.Signals(number).name)
+        if number == signal.SIGINT:
+            signal.signal(signal.SIGINT, before[signal.SIGINT])
+
+    for number in before:
+        signal.signal(number, note)
     try:
-        yield received.is_set
+        yield lambda: received[0] if received else None
     finally:
-        signal.signal(signal.SIGTERM, before)
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
-def stop_reason(accelerator: Any, terminated: bool, seconds: float, limit: float | None) -> str | None:
+def stop_reason(accelerator: Any, noted: str | None, seconds: float, limit: float | None) -> str | None:
     """Why to stop at this boundary, or None: the same answer in all processes, as soon as one has a reason."""
-    reasons = [float(terminated), float(limit is not None and seconds >= limit)]
+    names = ("SIGTERM", "SIGINT", "max_seconds")
+    reasons = [float(noted == name) for name in names[:2]] + [float(limit is not None and seconds >= limit)]
     if accelerator.num_processes > 1:
         reasons = accelerator.reduce(torch.tensor(reasons, device=accelerator.device), reduction="sum").tolist()
-    if reasons[0]:
-        return "SIGTERM"
-    return "max_seconds" if reasons[1] else None
+    return next((name for name, given in zip(names, reasons, strict=True) if given), None)
 
 
 def check_finite(

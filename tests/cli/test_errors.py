@@ -64,6 +64,20 @@ def test_version(capsys: pytest.CaptureFixture[str]) -> None:
     assert capsys.readouterr().out.startswith("rla-gym ")
 
 
+@pytest.mark.parametrize(
+    ("command", "then"), [(["merge", "a", "b"], "begins anew"), (["encode", "--data", "a"], "goes on")]
+)
+def test_an_interrupted_command_says_whether_it_goes_on(
+    command: list[str], then: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupted(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(f"rla_gym.cli.{command[0]}.{command[0].capitalize()}.run", interrupted)
+    assert main([*command, "--out", "nowhere"]) == 130
+    assert then in capsys.readouterr().err
+
+
 def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
         raise ZeroDivisionError

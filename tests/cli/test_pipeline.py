@@ -46,6 +46,15 @@ def test_encode_into_a_store_of_another_encoder_leaves_it_alone(made: Made, caps
     assert (Path(made.tokens) / "encoder.safetensors").read_bytes() == kept
 
 
+@pytest.mark.parametrize("option", [["--layer", "2"], ["--weights", "random:1"]])
+def test_encode_refuses_what_it_would_ignore(
+    made: Made, option: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for encoder in (["--encoder", made.encoder], []):
+        assert main(["encode", "--data", made.data, *encoder, *option, "--out", str(tmp_path / "tokens")]) == 2
+        assert f"{' '.join(option)} is for a timm model" in capsys.readouterr().err
+
+
 def test_encode_like_another_store(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["encode", "--data", made.data, "--like", made.tokens, "--out", str(tmp_path / "tokens")]
     assert main([*arguments, "--encoder", made.encoder]) == 0

@@ -70,8 +70,9 @@ def test_video_without_actions(tmp_path):
     bare = {"actions": None, "proprio": None, "states": None, "objects": None}
     dataset = EpisodeDataset(write_dataset(tmp_path / "a.hdf5", [drawn(**bare)], SPEC))
     assert dataset.episode(0).actions is None and dataset.arrays(0)["states"] is None
-    with pytest.raises(ValueError, match="demo_1 has no 'actions', which demo_0 has"):
-        EpisodeDataset(write_dataset(tmp_path / "b.hdf5", [drawn(), drawn(actions=None)], SPEC))
+    with pytest.raises(ValueError, match=r"episode 1 has .*'states', .*, episode 0 has \['actions'"):
+        write_dataset(tmp_path / "b.hdf5", [drawn(), drawn(seed=1, actions=None)], SPEC)
+    assert not (tmp_path / "b.hdf5").exists()
 
 
 def test_hash_sees_contents_not_compression(path, tmp_path):
@@ -131,26 +132,66 @@ def test_file_of_something_else(tmp_path):
         EpisodeDataset(tmp_path / "a.hdf5")
 
 
-def test_frames_of_another_size(tmp_path):
-    odd = drawn(frames=np.zeros((5, 6, 10, 3), np.uint8))
-    with pytest.raises(ValueError, match=r"demo_1: frames have shape \(5, 6, 10, 3\), expected \(5, 6, 8, 3\)"):
-        EpisodeDataset(write_dataset(tmp_path / "a.hdf5", [drawn(), odd], SPEC))
+def test_frames_of_another_size(path, tmp_path):
+    odd = drawn(seed=1, frames=np.zeros((5, 6, 10, 3), np.uint8))
+    with pytest.raises(ValueError, match=r"episode 1: frames are of \(6, 10\), the spec's frame_size is \(6, 8\)"):
+        write_dataset(tmp_path / "a.hdf5", [drawn(), odd], SPEC)
+    with h5py.File(path, "r+") as file:
+        del file["data/demo_1/obs/agentview_image"]
+        file["data/demo_1/obs/agentview_image"] = np.zeros((6, 6, 10, 3), np.uint8)
+    with pytest.raises(ValueError, match=r"demo_1: frames have shape \(6, 6, 10, 3\), expected \(6, 6, 8, 3\)"):
+        EpisodeDataset(path)
 
 
 @pytest.mark.parametrize(
-    ("changes", "message"),
+    ("place", "values", "message"),
     [
-        ({"actions": np.zeros((4, 3), np.float32)}, r"demo_0: actions has shape \(4, 3\), expected \(4, 2\)"),
-        (
-            {"proprio": np.zeros((5, 2), np.float32)},
-            r"demo_0: obs/proprio has shape \(5, 2\), expected \(5, 3\)",
-        ),
-        ({"objects": np.zeros((5, 2), np.float32)}, r"demo_0: objects has shape \(5, 2\), expected \(5, 1\)"),
+        ("actions", np.zeros((4, 3), np.float32), r"actions has shape \(4, 3\), expected \(4, 2\)"),
+        ("obs/proprio", np.zeros((5, 2), np.float32), r"obs/proprio has shape \(5, 2\), expected \(5, 3\)"),
+        ("objects", np.zeros((5, 2), np.float32), r"objects has shape \(5, 2\), expected \(5, 1\)"),
     ],
 )
-def test_wrong_widths(tmp_path, changes, message):
-    with pytest.raises(ValueError, match=message):
-        EpisodeDataset(write_dataset(tmp_path / "a.hdf5", [drawn(**changes)], SPEC))
+def test_wrong_widths(path, tmp_path, place, values, message):
+    name = place.rpartition("/")[2]
+    with pytest.raises(ValueError, match=rf"episode 0: {name} of width {values.shape[1]}, the spec says"):
+        write_dataset(tmp_path / "a.hdf5", [drawn(**{name: values})], SPEC)
+    with h5py.File(path, "r+") as file:
+        del file[f"data/demo_0/{place}"]
+        file[f"data/demo_0/{place}"] = values
+    with pytest.raises(ValueError, match=f"demo_0: {message}"):
+        EpisodeDataset(path)
+
+
+def test_actions_outside_their_bounds_and_seeds_twice_are_not_written(tmp_path):
+    far = drawn(actions=np.full((4, 2), 1.5, np.float32))
+    with pytest.raises(ValueError, match="action 0 of step 0 is 1.5, the spec's bounds are -1 to 1: scale"):
+        write_dataset(tmp_path / "a.hdf5", [far], SPEC)
+    with pytest.raises(ValueError, match="episodes 0 and 1 have the same seed 100, .*give each its own"):
+        write_dataset(tmp_path / "a.hdf5", [drawn(), drawn()], SPEC)
+    with pytest.raises(IsADirectoryError, match=r"is a folder: name the file, such as .*episodes\.hdf5"):
+        write_dataset(tmp_path, [drawn()], SPEC)
+    assert not list(tmp_path.iterdir())
+
+
+def test_values_that_are_not_finite(path):
+    with h5py.File(path, "r+") as file:
+        file["data/demo_1/obs/proprio"][2, 0] = np.nan
+    with pytest.raises(ValueError, match="demo_1: proprio hold NaN"):
+        EpisodeDataset(path)
+
+
+def test_damage_names_file_and_episode(path):
+    with h5py.File(path) as file:
+        chunk = file["data/demo_1/obs/agentview_image"].id.get_chunk_info(0)
+    raw = bytearray(path.read_bytes())
+    for place in range(chunk.byte_offset + 2, chunk.byte_offset + chunk.size):
+        raw[place] ^= 0xFF
+    path.write_bytes(raw)
+    dataset = EpisodeDataset(path)
+    for read in (dataset.verify, lambda: dataset.frames(1)):
+        with pytest.raises(ValueError, match=r"episodes\.hdf5: episode 1 cannot be read .*damaged"):
+            read()
+    assert len(dataset.frames(0)) == 5
 
 
 def test_actions_that_are_not_finite(path):
@@ -190,7 +231,8 @@ def test_missing_episode(path):
             r"actions has shape \(5, 2\), expected \(4, ...\) for 5 frames",
         ),
         ({"states": np.zeros((4, 7))}, r"states has shape \(4, 7\), expected \(5, ...\)"),
-        ({"actions": np.full((4, 2), np.inf, np.float32)}, "not finite"),
+        ({"actions": np.full((4, 2), np.inf, np.float32)}, "actions .* not finite, first in row 0"),
+        ({"proprio": np.array([[0.0] * 3] * 3 + [[np.nan] * 3] * 2)}, "proprio .* not finite, first in row 3"),
     ],
 )
 def test_episode_checks_itself(changes, message):

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from gymnasium.error import ResetNeeded
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize, VecVideoRecorder
 
@@ -116,8 +117,19 @@ def test_videos(checkpoint: Path, tmp_path: Path) -> None:
 
 def test_ppo_learns_a_step(checkpoint: Path) -> None:
     env = VecMonitor(RLAWorldVecEnv(checkpoint, 4, max_episode_steps=4))
-    PPO("MlpPolicy", env, n_steps=8, batch_size=16, n_epochs=1, seed=0, device="cpu").learn(32)
+    agent = PPO("MlpPolicy", env, n_steps=8, batch_size=16, n_epochs=1, seed=0, device="cpu").learn(32)
     assert env.num_envs == 4
+    assert len(agent.ep_success_buffer) >= 4, "what Stable-Baselines3 makes its success rate of"
+
+
+def test_nothing_is_stepped_or_drawn_before_a_reset(bundle: Bundle) -> None:
+    env = RLAWorldVecEnv(bundle, 2)
+    with pytest.raises(ResetNeeded, match="before stepping"):
+        env.step(np.zeros((2, 8), np.float32))
+    with pytest.raises(ResetNeeded, match="before rendering"):
+        env.get_images()
+    env.reset()
+    env.step(np.zeros((2, 8), np.float32))
 
 
 def test_wrong_actions_are_refused(checkpoint: Path, bundle: Bundle) -> None:

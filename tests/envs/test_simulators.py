@@ -54,3 +54,24 @@ def test_simulators_of_workers_do_not_travel() -> None:
     simulators.close()
     with pytest.raises(RuntimeError, match="closed"):
         simulators.start({0: 0})
+
+
+def test_success_ends_a_chunk_unless_it_is_to_be_whole() -> None:
+    solved = LocalSimulators("push-cube")
+    solved.start({0: 5})
+    task = solved._tasks[0]
+    policy = task.demonstrator("expert", 0.0, 5)
+    for _ in range(60):
+        if task.success():
+            break
+        task.step(policy())
+    state, still = task.get_state(), {0: np.zeros((4, 2), np.float32)}
+    assert (solved.start({0: state})[0].success, solved.step(still)[0].steps) == (True, 1)
+    solved.start({0: state})
+    whole = solved.step(still, whole=True)[0]
+    assert (whole.success, whole.steps) == (True, 4)
+    solved.close()
+    elsewhere = WorkerSimulators("push-cube", 1)
+    elsewhere.start({0: state})
+    assert elsewhere.step(still, whole=True)[0].steps == 4
+    elsewhere.close()

@@ -29,12 +29,14 @@ def test_perfect_positions_have_no_error_and_persistence_counts_motion(encoded: 
 def test_drift_sees_a_cube_that_creeps_to_the_target(encoded: TokenStore, probe: StateProbe) -> None:
     handles = make_handles(encoded, make_task("push-cube"), "still", 6, 4, 3, part="train")
     truth = np.concatenate([handles.objects[..., [0, 1, 3, 4]], handles.proprio[..., :2]], axis=2)
-    assert drift(probe, handles, truth, "cube", "target")["goalward_mm_per_chunk"] == pytest.approx(0, abs=0.4)
+    spec = encoded.info["spec"]
+    found = drift(probe, handles, truth, spec, "cube", "target")
+    assert found["goalward_mm_per_chunk"] == pytest.approx(0, abs=0.4)
     creeping = truth.copy()
     gap = truth[:, :1, 2:4] - truth[:, :1, :2]
     unit = gap / np.linalg.norm(gap, axis=2, keepdims=True)
     creeping[..., :2] += unit * 0.005 * np.arange(4)[None, :, None]
-    found = drift(probe, handles, creeping, "cube", "target")
+    found = drift(probe, handles, creeping, spec, "cube", "target")
     assert found["goalward_mm_per_chunk"] == pytest.approx(5.0, abs=0.4)
 
 

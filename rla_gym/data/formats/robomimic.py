@@ -25,6 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rla_gym.data.spec import check_episode, checked_spec
 from rla_gym.extras import require
 from rla_gym.files import atomic_path
 
@@ -111,14 +112,34 @@ def write_dataset(path: str | Path, episodes: Iterable[Episode], spec: Mapping[s
 
     Args:
         path: the .hdf5 file to write, whole or not at all.
-        spec: as `TaskSpec.to_dict` gives it: JSON values only.
+        episodes: each with a seed of its own, for instance its number: the seed decides whether an episode is trained
+            or tested on.
+        spec: facts of the task, as `TaskSpec.to_dict` gives them or as in `rla_gym.data.spec.EXAMPLE`.
+
+    Raises:
+        IsADirectoryError: `path` is a folder.
+        ValueError: a spec that lacks something, an episode that does not fit it, or two of one seed.
     """
     h5py = require("h5py", extra="data")
-    path = Path(path)
+    path, spec = Path(path), checked_spec(spec)
+    if path.is_dir():
+        raise IsADirectoryError(f"{path} is a folder: name the file, such as {path / 'episodes.hdf5'}")
     total, digests = 0, []
+    seeds: dict[int, int] = {}
+    kept: list[str] = []
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         data = file.create_group("data")
         for index, episode in enumerate(episodes):
+            check_episode(episode, spec, f"episode {index}")
+            present = [name for name in DATASETS if getattr(episode, name) is not None]
+            kept = kept or present
+            if present != kept:
+                raise ValueError(f"episode {index} has {present}, episode 0 has {kept}: all must hold the same")
+            if seeds.setdefault(int(episode.seed), index) != index:
+                raise ValueError(
+                    f"episodes {seeds[int(episode.seed)]} and {index} have the same seed {episode.seed}, by which "
+                    "episodes are trained or tested on: give each its own, for instance its number"
+                )
             group = data.create_group(f"demo_{index}")
             write_episode(group, episode, spec.get("frame_name", DEFAULT_FRAME_NAME))
             total += int(group.attrs["num_samples"])
@@ -199,7 +220,7 @@ def scan(file: Any, path: Path) -> Scan:
             "write one with `rla-gym collect` or rla_gym.data.formats.robomimic.write_dataset"
         )
     data = file["data"]
-    spec = json.loads(data.attrs["spec"])
+    spec = checked_spec(json.loads(data.attrs["spec"]), f"{path}: the spec")
     frame_place = f"obs/{spec.get('frame_name', DEFAULT_FRAME_NAME)}"
     names = [f"demo_{index}" for index in range(len(data))]
     missing = [name for name in names if name not in data]
@@ -265,6 +286,6 @@ def _check_episode(group: Any, frames: Any, samples: int, spec: Mapping[str, Any
                 f"{expected.get(name, (samples + EXTRA_ROWS[name], 'S'))}: {length} frames have {samples} "
                 f"actions of width {len(spec['action_low'])}"
             )
-        if name == "actions" and not np.isfinite(group[place][()]).all():
-            raise ValueError(f"{where}: actions hold NaN or infinite values; remove the episode or record it again")
+        if name != "states" and not np.isfinite(group[place][()]).all():
+            raise ValueError(f"{where}: {name} hold NaN or infinite values; remove the episode or record it again")
     return length

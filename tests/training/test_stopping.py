@@ -1,0 +1,24 @@
+"""Signals: a run is saved at the next step boundary, and goes on from there to the same result."""
+
+import signal
+
+import pytest
+
+from tests.training.test_loop import Terminated, assert_equal, run, tensors
+
+
+def test_sigterm_between_saves_is_exact_and_handler_restored(tmp_path):
+    before = signal.getsignal(signal.SIGTERM)
+    run(tmp_path / "straight")
+    assert run(tmp_path / "resumed", trainable=Terminated(at=7))["checkpoint"].name == "step_00000007"
+    assert signal.getsignal(signal.SIGTERM) == before
+    run(tmp_path / "resumed")
+    assert_equal(tensors(tmp_path / "straight"), tensors(tmp_path / "resumed"))
+
+
+def test_an_interrupted_run_is_saved_before_it_stops(tmp_path):
+    before = signal.getsignal(signal.SIGINT)
+    with pytest.raises(KeyboardInterrupt):
+        run(tmp_path, trainable=Terminated(at=7, number=signal.SIGINT))
+    assert signal.getsignal(signal.SIGINT) == before
+    assert (tmp_path / "step_00000007").is_dir()
