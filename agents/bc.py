@@ -28,7 +28,7 @@ class Args:
     dataset: str | None = None
     """dataset folder to clone from; none: the checkpoint's training references"""
     demonstrations: int = 100
-    """at most this many successful expert episodes"""
+    """at most this many successful episodes of skilled demonstrators"""
     out: str = "runs/bc"
     """folder for agent.zip and result.json"""
     seed: int = 0
@@ -82,7 +82,8 @@ def load_pairs(args: Args, bundle: rla_gym.Bundle) -> list[tuple[torch.Tensor, t
             found.append((tokens, proprio, actions))
     else:
         with EpisodeDataset(args.dataset) as dataset:
-            chosen = [i for i in range(len(dataset)) if dataset.successes[i] and dataset.sources[i] == "expert"]
+            solved = np.flatnonzero(dataset.successes).tolist()
+            chosen = [i for i in solved if dataset.sources[i] not in ("play", "goal-blind", "interrupted")]
             for i in chosen[: args.demonstrations]:
                 episode = dataset.episode(i)
                 found.append((bundle.encode_frames(episode.frames), episode.proprio, episode.actions))

@@ -1,4 +1,4 @@
-"""How the comparison's learning rates were chosen: short trainings at several rates, judged on validation episodes.
+"""Whether other learning rates suit the comparison's models better: short trainings, judged on validation episodes.
 
     python -m benchmarks.learning_rates --tokens runs/tok-roll-ball --samples 24000
 

@@ -33,7 +33,8 @@ def card_markdown(bundle: Bundle) -> str:
         "import gymnasium as gym",
         "import rla_gym",
         "",
-        f'env = gym.make("RLAWorld-v0", ckpt="{config.name if known else "path/of/this/folder"}")',
+        f'env = gym.make("RLAWorld-v0", ckpt="{config.name if known else "path/of/this/folder"}")'
+        f"{'  # or the path of this folder' if known else ''}",
         "```",
         "",
         "| | |",

@@ -13,6 +13,7 @@ import torch
 from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
 from rla_gym.checkpoint import save_checkpoint
 from rla_gym.data.episodes import EpisodeDataset
+from rla_gym.data.spec import checked_spec
 from rla_gym.data.tokens import TokenStore
 from rla_gym.files import read_json
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
@@ -71,7 +72,8 @@ def export(
         references: episodes of the training part that dreams may start from; fewer where there are fewer.
         held_out_references: the same of the validation part, and of the test part; never trained on.
         sources: demonstrators whose episodes may become references; None: all that are there but `UNSKILLED`.
-        unsuccessful: whether episodes may that did not reach success, for tasks that have no rule for it.
+        unsuccessful: whether episodes may that did not reach success, for tasks that have no rule for it. Beside
+            successful ones they are dreamed from with `successful_references=False` only.
         reward, steps, temperature: the checkpoint's defaults; None: those of `RewardDefaults`.
         seed: of the choice of references and of the episodes that thresholds are calibrated on.
 
@@ -82,6 +84,7 @@ def export(
     run = Path(run)
     with EpisodeDataset(data) as dataset:
         store = TokenStore.open(tokens, dataset)
+        checked_spec(store.info["spec"], f"the spec of {store.path}")
         skilled = skilled_sources(store) if sources is None else list(sources)
         episodes = choose_references(store, references, held_out_references, skilled, seed, unsuccessful)
         encoder_path = Path(store.path / "encoder.safetensors" if encoder_file is None else encoder_file)

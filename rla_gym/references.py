@@ -78,7 +78,8 @@ class References:
 
         Args:
             which: "train", "validation", "test", "all", or episode numbers.
-            successful: leave out episodes whose recording did not reach success; explicit numbers are kept.
+            successful: leave out episodes whose recording did not reach success, unless none of all did, as of a task
+                without a rule for it; explicit numbers are kept.
 
         Raises:
             ValueError: an unknown name or number, or nothing is left; the text has the counts.
@@ -91,7 +92,7 @@ class References:
         if which not in (*PARTS, "all"):
             raise ValueError(f"references={which!r}: expected one of {', '.join((*PARTS, 'all'))}, or episode numbers")
         keep = torch.ones_like(self.successes) if which == "all" else self.parts == PARTS.index(which)
-        if successful:
+        if successful and bool(self.successes.any()):
             keep = keep & self.successes
         if not bool(keep.any()):
             counts = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,7 @@ from rla_gym import checkpoint as module
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import find_checkpoint, load_checkpoint, save_checkpoint
 from rla_gym.data import EpisodeDataset, TokenStore
+from rla_gym.envs.world import RLAWorldEnv
 from rla_gym.files import read_json, sha256_file, write_json
 from rla_gym.models.encoder import Encoder
 from tests.conftest import make_bundle
@@ -249,6 +251,14 @@ def test_another_encoder_is_refused(bundle: Bundle) -> None:
 def test_actions_survive_scaling(bundle: Bundle) -> None:
     actions = bundle.references.actions.numpy()
     assert np.array_equal(bundle.unscale_actions(bundle.scale_actions(actions)), actions)
+
+
+def test_where_no_reference_succeeded_all_are_dreamed_from(bundle: Bundle) -> None:
+    never = replace(bundle.references, successes=torch.zeros_like(bundle.references.successes))
+    assert never.select("train").tolist() == bundle.references.select("train", successful=False).tolist()
+    env = RLAWorldEnv(replace(bundle, references=never, _copies={}))
+    env.reset(seed=0)
+    assert np.isfinite(env.step(np.zeros(env.action_space.shape, np.float32))[1])
 
 
 def test_selecting_references(bundle: Bundle) -> None:

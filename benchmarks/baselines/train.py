@@ -59,7 +59,7 @@ class Args(Shared):
     seed: int = 0
     """Of first weights and batches."""
     lr: float | None = None
-    """Highest learning rate; None: the model's."""
+    """Highest learning rate of the last training, as of the flow; None: the model's."""
     starts: int = 128
     """Held-out starts of the curve; an eighth for video diffusion."""
     cpu: bool = True
@@ -156,9 +156,10 @@ def train_stage(stage: Stage, setting: Setting, args: Args) -> dict[str, Any]:
 
 
 def learning_rate(stage: Stage, args: Args) -> float:
-    """As given, or the stage's, in proportion to the preset's."""
+    """As given for the model's last stage, or the stage's, in proportion to the preset's."""
     scale: float = LEARNING_RATES[args.preset] / LEARNING_RATES["tiny"]
-    return scale * stage.loop["lr"] if args.lr is None else args.lr
+    given = None if stage.folder != STAGES[args.model][-1].folder else args.lr
+    return scale * stage.loop["lr"] if given is None else given
 
 
 def curve(folder: Path, seconds: float, batch_size: int) -> list[dict[str, float]]:

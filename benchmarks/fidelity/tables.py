@@ -53,15 +53,18 @@ def over_tasks(found: dict[str, Any]) -> str:
             " / ".join(mean_lead([lead_of(result, number, peer, kind) for result in having]) for kind in KINDS)
             for number in range(len(measures(results[0])))
         ]
-        rows.append(f"| {peer} | {len(having)} | {' | '.join(cells)} | {tally(having, peer)} |")
+        seeds = sorted({len(result["models"][peer]) for result in having})
+        trained = f"{len(having)} | {seeds[0] if len(seeds) == 1 else f'{seeds[0]} to {seeds[-1]}'}"
+        rows.append(f"| {peer} | {trained} | {' | '.join(cells)} | {tally(having, peer)} |")
     note = (
-        "The same against all models, means over their tasks; in the last column how often the interval leaves out 0, "
-        "tokens, thing and SSIM taken together, on one side, on neither, on the other. Ahead of every model in all of "
-        f"these: {sum(wins(result) for result in results)} of {len(results)} tasks. Errors of each model on each task: "
+        "The same against all models, means over their tasks, each with so many training seeds; in the "
+        "last column how often the interval leaves out 0, tokens, thing and SSIM taken together, on one side, on "
+        "neither, on the other. Ahead of every model in all of these: "
+        f"{sum(wins(result) for result in results)} of {len(results)} tasks. Errors of each model on each task: "
         "[docs/models.md](docs/models.md), from `benchmarks/results/fidelity/`; `python -m benchmarks.report` makes a "
         "page of all measures, tests and pictures."
     )
-    return markdown(f"| against | tasks | {titles} | ahead / even / behind |", rows, note)
+    return markdown(f"| against | tasks | seeds | {titles} | ahead / even / behind |", rows, note)
 
 
 def every_model(found: dict[str, Any]) -> str:
@@ -83,8 +86,8 @@ def every_model(found: dict[str, Any]) -> str:
     text = title + markdown(f"| task | model | {titles} |", errors, note)
     note = (
         f"Percent by which {first['reference']}'s error is lower than the other model's, with 95 % intervals of the "
-        "difference over episodes and training seeds, over the other model's mean; below 0 it is the worse one; of "
-        "SSIM what is missing to 1, a part of which is the decoder's."
+        "difference over episodes, and training seeds where there are several, over the other model's mean; below 0 it "
+        "is the worse one; of SSIM what is missing to 1, a part of which is the decoder's."
     )
     return f"{text}\n\n{markdown(f'| task | against | {titles} |', ahead, note)}"
 

@@ -43,7 +43,7 @@ class Optimization:
     batch_size: int = 64
     """Samples a step and process."""
     lr: float | None = None
-    """Highest learning rate; None: the preset's (tiny 1.2e-3, base 3e-4, paper 1e-4)."""
+    """Highest learning rate; None: the preset's (nano and tiny 1.2e-3, base 3e-4, paper 1e-4)."""
     warmup: int = 200
     """Steps of linear warm-up."""
     weight_decay: float = 0.0

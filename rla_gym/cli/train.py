@@ -143,8 +143,8 @@ class TrainQuick(TrainAll):
     Its latents are principal components, found in seconds, and most of it regresses tokens, which learns fast.
     """
 
-    preset: Literal["nano", "tiny", "base", "paper"] = "nano"
-    """Sizes of the networks."""
+    preset: Literal["nano"] = "nano"
+    """Sizes of the networks: the settings are for this one."""
     autoencoder: AutoencoderStage = field(default_factory=lambda: AutoencoderStage(steps=800, warmup=80, **QUICK))
     features: FeaturesStage = field(default_factory=lambda: FeaturesStage(steps=3000, batch_size=64))
     flow: FlowStage = field(default_factory=lambda: FlowStage(steps=5000, **QUICK))

@@ -60,7 +60,7 @@ class Episode:
 class EpisodeDataset:
     """Episodes on disk, in robomimic's layout (`rla_gym.data.formats.robomimic`).
 
-    Opening reads shapes and actions, no frames. The object pickles by path and opens the file anew in each
+    Opening reads and checks all but the frames. The object pickles by path and opens the file anew in each
     process, so it may be handed to workers however they are started.
 
     Args:
@@ -184,7 +184,8 @@ class EpisodeDataset:
             yield
         except (OSError, KeyError, RuntimeError) as error:
             raise ValueError(
-                f"{self.path}: {what} cannot be read ({error}): the file is damaged; record or fetch it again"
+                f"{self.path}: {what} cannot be read ({error}): the file is damaged, record or fetch it "
+                "again; or it needs an HDF5 filter that is not installed"
             ) from error
 
     def close(self) -> None:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -22,41 +22,56 @@ EXAMPLE: dict[str, Any] = {
     "max_steps": 100,
 }
 """All that must be there, for a robot with two actions; see `rla_gym.tasks.task.TaskSpec` for what each means."""
+READ = ("name", "frame_size", "action_low", "proprio_size", "object_names")
+"""What is needed to read episodes; older files may have no more."""
 SLACK = 1e-4
 """How far an action may lie outside its bounds, in their width: rounding."""
 
 
-def checked_spec(spec: Mapping[str, Any], where: str = "the spec") -> dict[str, Any]:
+def checked_spec(
+    spec: Mapping[str, Any], where: str = "the spec", needed: Sequence[str] = tuple(EXAMPLE)
+) -> dict[str, Any]:
     """The same facts as JSON values.
 
     Args:
         spec: as `TaskSpec.to_dict` gives it; arrays and tuples become lists.
         where: what the text of an error begins with.
+        needed: facts that must be there.
 
     Raises:
         ValueError: a fact that is missing or cannot be; the text shows one that is complete.
     """
     found = {name: plain(value) for name, value in spec.items()}
-    missing = [name for name in EXAMPLE if name not in found]
+    missing = [name for name in needed if name not in found]
     if missing:
         raise ValueError(f"{where} lacks {', '.join(missing)}; a complete one is {json.dumps(EXAMPLE)}")
-    low, high = found["action_low"], found["action_high"]
-    wrong = None
-    if len(low) != len(high) or not all(-np.inf < a < b < np.inf for a, b in zip(low, high, strict=True)):
-        wrong = f"action_low {low} and action_high {high} must be finite, one below the other"
-    elif len(found["frame_size"]) != 2 or min(found["frame_size"]) < 1:
-        wrong = f"frame_size is {found['frame_size']}, expected [height, width]"
-    elif not found["control_hz"] > 0 or found["max_steps"] < 1 or found["proprio_size"] < 0:
-        wrong = "control_hz and max_steps must be positive, proprio_size not negative"
-    elif len(found.get("proprio_names") or ()) not in (0, found["proprio_size"]):
-        wrong = f"{len(found['proprio_names'])} proprio_names for proprio_size {found['proprio_size']}"
-    if wrong is not None:
-        raise ValueError(f"{where}: {wrong}")
     try:
+        wrong = _what_cannot_be({**EXAMPLE, "action_high": found.get("action_low"), **found})
         json.dumps(found)
     except TypeError as error:
-        raise ValueError(f"{where} holds more than JSON values ({error}): give numbers, strings and lists") from error
+        raise ValueError(
+            f"{where} holds a value of another type ({error}) than this one's: {json.dumps(EXAMPLE)}"
+        ) from error
+    if wrong is not None:
+        raise ValueError(f"{where}: {wrong}")
     return found
+
+
+def _what_cannot_be(spec: Mapping[str, Any]) -> str | None:
+    """The first fact that cannot be; a TypeError for a value of a type that cannot be looked at."""
+    low, high = spec["action_low"], spec["action_high"]
+    if not isinstance(spec["name"], str) or not all(isinstance(name, str) for name in spec["object_names"]):
+        return f"name {spec['name']!r} and object_names {spec['object_names']!r} must be texts"
+    # A bound of no width is an action that is never taken, such as that of a gripper that stays open.
+    if len(low) != len(high) or not all(-np.inf < a <= b < np.inf for a, b in zip(low, high, strict=True)):
+        return f"action_low {low} and action_high {high} must be finite, the one not above the other"
+    if len(spec["frame_size"]) != 2 or min(spec["frame_size"]) < 1:
+        return f"frame_size is {spec['frame_size']}, expected [height, width]"
+    if not spec["control_hz"] > 0 or spec["max_steps"] < 1 or spec["proprio_size"] < 0:
+        return "control_hz and max_steps must be positive, proprio_size not negative"
+    if len(spec.get("proprio_names") or ()) not in (0, spec["proprio_size"]):
+        return f"{len(spec['proprio_names'])} proprio_names for proprio_size {spec['proprio_size']}"
+    return None
 
 
 def plain(value: Any) -> Any:
@@ -78,7 +93,7 @@ def check_episode(episode: Episode, spec: Mapping[str, Any], where: str) -> None
             raise ValueError(f"{where}: {name} of width {array.shape[1]}, the spec says {width}")
     if episode.actions is not None:
         low, high = np.asarray(spec["action_low"]), np.asarray(spec["action_high"])
-        outside = np.maximum(low - episode.actions, episode.actions - high) / (high - low) > SLACK
+        outside = np.maximum(low - episode.actions, episode.actions - high) > SLACK * np.maximum(high - low, 1e-3)
         if outside.any():
             step, entry = np.argwhere(outside)[0]
             raise ValueError(

@@ -44,8 +44,7 @@ def encode_dataset(
             none.
         like: a finished store of the same encoder, whose channel map, mean and std are taken, so that models trained
             on it fit this one; `pca` is then None.
-        precision: bf16 encodes under autocast. The store says so, for whoever encodes more frames to go with it: tokens
-            of the two lie 4 % as far apart as those of frames with 8 steps of push-cube between them.
+        precision: bf16 encodes under autocast. The store says so, for whoever encodes more frames to go with it.
 
     Raises:
         ValueError: `out` was begun with another data set, encoder, pca, like or precision; `like` is of another
@@ -68,7 +67,7 @@ def encode_dataset(
         "encoder": encoder.hash,
         "pca": pca,
         "like": coordinates,
-        "precision": precision if bf16 else None,  # as it is missing in older journals
+        "precision": precision,  # missing in older journals, which could be of either: they are refused
     }
     journal = Journal(out / "journal.json", made_from)
     train = split_episodes(dataset.seeds, "train")

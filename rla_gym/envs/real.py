@@ -46,9 +46,9 @@ class RLARealEnv(EpisodeEnv):
     ## Episode End
 
     Terminated when the task is solved at any control step of a chunk (its remaining ones are not executed), if
-    `terminate_on_success` is set. Truncated after `max_episode_steps` chunks. Without it chunks are executed
-    to their end and `success` tells of all their control steps. `info` has `success` and `is_success` (the task's own
-    rule), `objects` (true object state, for measuring), and with `start="reference"` all that `RLAWorld-v0` tells.
+    `terminate_on_success` is set. Without it chunks are executed to their end, and `success` tells of all their control
+    steps. Truncated after `max_episode_steps` chunks. `info` has `success` and `is_success` (the task's own rule),
+    `objects` (true object state, for measuring), and with `start="reference"` all that `RLAWorld-v0` tells.
 
     ## Arguments
 

@@ -129,7 +129,8 @@ class Encoder(nn.Module):
         if frames.dtype != torch.uint8 or frames.ndim != 4 or tuple(frames.shape[1:]) != expected:
             raise ValueError(
                 f"{self.name} takes uint8 frames of shape (B, {expected[0]}, {expected[1]}, 3), got {frames.dtype} of "
-                f"shape {tuple(frames.shape)}; make the encoder with frame_size=... of your frames"
+                f"shape {tuple(frames.shape)}; give frames of this size, "
+                "or take another encoder (`rla-gym encode --encoder` with the name of a timm model makes one of theirs)"
             )
         tokens: Tensor = self(frames)
         return tokens

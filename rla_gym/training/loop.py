@@ -154,8 +154,9 @@ def fit(
                 saved = save()
             if last:
                 break
+        interrupted = noted() == "SIGINT"  # perhaps while it was measured or saved for the last time
     accelerator.wait_for_everyone()
-    if stopped == "SIGINT":
+    if interrupted:
         raise KeyboardInterrupt
     return {
         "step": step,

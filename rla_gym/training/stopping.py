@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 import signal
 import threading
 from collections.abc import Callable, Iterator
@@ -31,6 +32,7 @@ def signals_noted() -> Iterator[Callable[[], str | None]]:
     def note(number: int, _: object) -> None:
         received.append(signal.Signals(number).name)
         if number == signal.SIGINT:
+            os.write(2, b"\nsaving after this step, then stopping; Ctrl-C once more stops at once\n")
             signal.signal(signal.SIGINT, before[signal.SIGINT])
 
     for number in before:

@@ -173,6 +173,15 @@ def test_actions_outside_their_bounds_and_seeds_twice_are_not_written(tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+def test_a_first_episode_without_arrays_and_no_episodes_at_all_are_not_written(tmp_path):
+    bare = {"actions": None, "proprio": None, "states": None, "objects": None}
+    with pytest.raises(ValueError, match=r"episode 1 has .*, episode 0 has \[\]"):
+        write_dataset(tmp_path / "a.hdf5", [drawn(**bare), drawn(seed=1)], SPEC)
+    with pytest.raises(ValueError, match="no episodes are given"):
+        write_dataset(tmp_path / "a.hdf5", iter(()), SPEC)
+    assert not list(tmp_path.iterdir())
+
+
 def test_values_that_are_not_finite(path):
     with h5py.File(path, "r+") as file:
         file["data/demo_1/obs/proprio"][2, 0] = np.nan

@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rla_gym.data.spec import check_episode, checked_spec
+from rla_gym.data.spec import READ, check_episode, checked_spec
 from rla_gym.extras import require
 from rla_gym.files import atomic_path
 
@@ -126,13 +126,13 @@ def write_dataset(path: str | Path, episodes: Iterable[Episode], spec: Mapping[s
         raise IsADirectoryError(f"{path} is a folder: name the file, such as {path / 'episodes.hdf5'}")
     total, digests = 0, []
     seeds: dict[int, int] = {}
-    kept: list[str] = []
+    kept: list[str] | None = None
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
         data = file.create_group("data")
         for index, episode in enumerate(episodes):
             check_episode(episode, spec, f"episode {index}")
             present = [name for name in DATASETS if getattr(episode, name) is not None]
-            kept = kept or present
+            kept = present if kept is None else kept
             if present != kept:
                 raise ValueError(f"episode {index} has {present}, episode 0 has {kept}: all must hold the same")
             if seeds.setdefault(int(episode.seed), index) != index:
@@ -144,6 +144,8 @@ def write_dataset(path: str | Path, episodes: Iterable[Episode], spec: Mapping[s
             write_episode(group, episode, spec.get("frame_name", DEFAULT_FRAME_NAME))
             total += int(group.attrs["num_samples"])
             digests.append(str(group.attrs["digest"]))
+        if not digests:
+            raise ValueError(f"no episodes are given to write to {path}: an iterator that was used up gives none")
         write_header(data, spec, total, digests)
     return path
 
@@ -211,7 +213,7 @@ def scan(file: Any, path: Path) -> Scan:
     """Read and check the headers of an open file.
 
     Raises:
-        ValueError: datasets that are missing or of sizes that do not fit together, or actions that are not
+        ValueError: datasets that are missing or of sizes that do not fit together, or values that are not
             finite; the text names the episode.
     """
     if "data" not in file or "spec" not in file["data"].attrs:
@@ -220,7 +222,7 @@ def scan(file: Any, path: Path) -> Scan:
             "write one with `rla-gym collect` or rla_gym.data.formats.robomimic.write_dataset"
         )
     data = file["data"]
-    spec = checked_spec(json.loads(data.attrs["spec"]), f"{path}: the spec")
+    spec = checked_spec(json.loads(data.attrs["spec"]), f"{path}: the spec", READ)
     frame_place = f"obs/{spec.get('frame_name', DEFAULT_FRAME_NAME)}"
     names = [f"demo_{index}" for index in range(len(data))]
     missing = [name for name in names if name not in data]
@@ -238,10 +240,17 @@ def scan(file: Any, path: Path) -> Scan:
         if frame_place not in group:
             raise ValueError(f"{path}: {name} has no {frame_place!r}; it holds {sorted(group)}: record it again")
         lacking = [place for place in kept if place not in group]
+        extra = [place for place in DATASETS.values() if place in group and place not in kept]
         if lacking:
             raise ValueError(
                 f"{path}: {name} has no {lacking[0]!r}, which demo_0 has: all episodes must hold the same datasets"
             )
+        if extra:
+            raise ValueError(
+                f"{path}: {name} has {extra[0]!r}, which demo_0 has not: all episodes must hold the same datasets"
+            )
+        if "num_samples" not in attributes:
+            raise ValueError(f"{path}: {name} has no attribute num_samples: write it with `write_dataset`")
         lengths.append(
             _check_episode(group, group[frame_place], int(attributes["num_samples"]), spec, f"{path}: {name}")
         )
@@ -286,6 +295,6 @@ def _check_episode(group: Any, frames: Any, samples: int, spec: Mapping[str, Any
                 f"{expected.get(name, (samples + EXTRA_ROWS[name], 'S'))}: {length} frames have {samples} "
                 f"actions of width {len(spec['action_low'])}"
             )
-        if name != "states" and not np.isfinite(group[place][()]).all():
+        if not np.isfinite(group[place][()]).all():
             raise ValueError(f"{where}: {name} hold NaN or infinite values; remove the episode or record it again")
     return length

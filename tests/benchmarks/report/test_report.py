@@ -113,9 +113,9 @@ def test_readme_has_a_row_for_each_task_and_one_for_each_peer() -> None:
     assert [row.split(" | ")[0] for row in tasks] == ["| push-cube", "| push-t"]
     assert tasks[0].split(" | ")[1].startswith("40 [3")
     rows = {row.split(" | ")[0]: row.split(" | ")[1:] for row in lines if row.startswith(("| dino-wm", "| fm-wm"))}
-    assert rows["| fm-wm"][0] == "1" and rows["| fm-wm"][-1] == "6 / 0 / 0 |"
-    assert rows["| fm-wm"][1:5] == ["50 / 50"] * 4
-    tasks_of, *means, counts = rows["| dino-wm"]
+    assert rows["| fm-wm"][:2] == ["1", "1"] and rows["| fm-wm"][-1] == "6 / 0 / 0 |"
+    assert rows["| fm-wm"][2:6] == ["50 / 50"] * 4
+    tasks_of, _, *means, counts = rows["| dino-wm"]
     ahead, even, behind = map(int, counts.strip("| ").split(" / "))
     assert tasks_of == "2" and ahead >= 6 and ahead + even + behind == 12, rows
     assert all(15 < float(mean) < 25 for cell in means for mean in cell.split(" / ")), "the mean of 40 and about 0"
