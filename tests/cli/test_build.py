@@ -25,7 +25,7 @@ def small(recipe: Recipe) -> Recipe:
     return Recipe(
         collects=(replace(recipe.collects[0], episodes=EPISODES, play=0.25, goal_blind=0.0, noise=0.1, seed=SEED),),
         encoder=replace(recipe.encoder, backbone="vit_tiny_patch16_224", layer=1, weights="random:0"),
-        encode=replace(recipe.encode, pca=12),
+        encode=replace(recipe.encode, pca=12, precision="no"),
         train=replace(recipe.train, tensorboard=False, **stages),
         export=replace(recipe.export, references=2),
     )
