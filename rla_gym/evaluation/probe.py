@@ -72,7 +72,7 @@ def state_values(spec: dict[str, Any], objects: np.ndarray, proprio: np.ndarray)
         spec: of the task, as data sets keep it.
         objects, proprio: ``(..., O)`` true object states and ``(..., P)`` proprioception.
     """
-    known = FROM_JOINTS.get(spec["name"])
+    known = FROM_JOINTS.get(spec.get("name", ""))
     named = [] if known is None else [*known(proprio).items()]
     named += zip(spec["object_names"], np.moveaxis(objects, -1, 0), strict=True)
     # Only values that the task names: others may be angles or velocities.
