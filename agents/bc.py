@@ -19,6 +19,7 @@ from tqdm import trange
 
 import rla_gym
 from rla_gym.data import EpisodeDataset
+from rla_gym.export import UNSKILLED
 
 
 @dataclass
@@ -83,7 +84,7 @@ def load_pairs(args: Args, bundle: rla_gym.Bundle) -> list[tuple[torch.Tensor, t
     else:
         with EpisodeDataset(args.dataset) as dataset:
             solved = np.flatnonzero(dataset.successes).tolist()
-            chosen = [i for i in solved if dataset.sources[i] not in ("play", "goal-blind", "interrupted")]
+            chosen = [i for i in solved if dataset.sources[i] not in UNSKILLED]
             for i in chosen[: args.demonstrations]:
                 episode = dataset.episode(i)
                 found.append((bundle.encode_frames(episode.frames), episode.proprio, episode.actions))

@@ -18,6 +18,7 @@ import tyro
 from benchmarks.baselines.shared import Shared, check_models
 from benchmarks.baselines.train import Args as TrainArgs
 from benchmarks.baselines.train import main as train
+from benchmarks.fidelity.handles import file_of
 from benchmarks.record import run_record
 from rla_gym.data import TokenStore
 from rla_gym.files import write_json
@@ -65,7 +66,7 @@ def main(args: Args) -> dict[str, Any]:
         print(rows[-1], flush=True)
     settings = {name: str(value) if isinstance(value, Path) else value for name, value in asdict(args).items()}
     result = {**run_record(), "task": task, "settings": settings, "rows": rows}
-    write_json(args.out or Path(__file__).parent / "results" / f"learning-rates-{task}.json", result)
+    write_json(args.out or Path(__file__).parent / "results" / f"learning-rates-{file_of(task)}", result)
     return result
 
 

@@ -41,7 +41,7 @@ def checked_spec(
     Raises:
         ValueError: a fact that is missing or cannot be; the text shows one that is complete.
     """
-    found = {name: plain(value) for name, value in spec.items()}
+    found = {name: as_json(value) for name, value in spec.items()}
     missing = [name for name in needed if name not in found]
     if missing:
         raise ValueError(f"{where} lacks {', '.join(missing)}; a complete one is {json.dumps(EXAMPLE)}")
@@ -74,11 +74,11 @@ def _what_cannot_be(spec: Mapping[str, Any]) -> str | None:
     return None
 
 
-def plain(value: Any) -> Any:
+def as_json(value: Any) -> Any:
     """Arrays, NumPy's numbers and tuples as lists and Python's numbers."""
     if isinstance(value, np.ndarray | np.generic):
         return value.tolist()
-    return [plain(each) for each in value] if isinstance(value, list | tuple) else value
+    return [as_json(each) for each in value] if isinstance(value, list | tuple) else value
 
 
 def check_episode(episode: Episode, spec: Mapping[str, Any], where: str) -> None:

@@ -154,7 +154,8 @@ def fit(
                 saved = save()
             if last:
                 break
-        interrupted = noted() == "SIGINT"  # perhaps while it was measured or saved for the last time
+        # Of all processes, or here alone while it was measured or saved for the last time.
+        interrupted = "SIGINT" in (stopped, noted())
     accelerator.wait_for_everyone()
     if interrupted:
         raise KeyboardInterrupt

@@ -239,8 +239,9 @@ def scan(file: Any, path: Path) -> Scan:
         attributes = group.attrs
         if frame_place not in group:
             raise ValueError(f"{path}: {name} has no {frame_place!r}; it holds {sorted(group)}: record it again")
-        lacking = [place for place in kept if place not in group]
-        extra = [place for place in DATASETS.values() if place in group and place not in kept]
+        present = [place for place in DATASETS.values() if place in group]
+        lacking = [place for place in kept if place not in present]
+        extra = [place for place in present if place not in kept]
         if lacking:
             raise ValueError(
                 f"{path}: {name} has no {lacking[0]!r}, which demo_0 has: all episodes must hold the same datasets"
@@ -288,13 +289,14 @@ def _check_episode(group: Any, frames: Any, samples: int, spec: Mapping[str, Any
     for name, place in DATASETS.items():
         if place not in group:
             continue
-        shape = group[place].shape
+        dataset = group[place]
+        shape = dataset.shape
         if (name in expected and shape != expected[name]) or len(shape) != 2 or shape[0] != samples + EXTRA_ROWS[name]:
             raise ValueError(
                 f"{where}: {place} has shape {shape}, expected "
                 f"{expected.get(name, (samples + EXTRA_ROWS[name], 'S'))}: {length} frames have {samples} "
                 f"actions of width {len(spec['action_low'])}"
             )
-        if not np.isfinite(group[place][()]).all():
+        if not np.isfinite(dataset[()]).all():
             raise ValueError(f"{where}: {name} hold NaN or infinite values; remove the episode or record it again")
     return length
