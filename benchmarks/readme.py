@@ -15,6 +15,7 @@ from typing import Any
 from benchmarks.fidelity.tables import every_model, models
 from benchmarks.markdown import markdown
 from benchmarks.properties.tables import properties
+from benchmarks.quickstart import quickstart
 from benchmarks.speed.tables import speed
 from rla_gym.demo.intervals import difference_text, rate_text
 from rla_gym.files import read_json
@@ -162,6 +163,7 @@ TABLES: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
 }
 
 UNMEASURED: dict[str, tuple[str, Callable[[dict[str, Any]], str]]] = {
+    "quickstart": ("quickstart-push-cube.json", quickstart),
     "models": ("fidelity", models),
     "properties": ("properties", properties),
     "speed": ("speed.json", speed),

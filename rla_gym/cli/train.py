@@ -147,7 +147,7 @@ class TrainQuick(TrainAll):
     """Sizes of the networks: the settings are for this one."""
     autoencoder: AutoencoderStage = field(default_factory=lambda: AutoencoderStage(steps=800, warmup=80, **QUICK))
     features: FeaturesStage = field(default_factory=lambda: FeaturesStage(steps=3000, batch_size=64))
-    flow: FlowStage = field(default_factory=lambda: FlowStage(steps=5000, **QUICK))
+    flow: FlowStage = field(default_factory=lambda: FlowStage(steps=8000, **QUICK))
     decoder: DecoderStage = field(default_factory=lambda: DecoderStage(steps=0))
     image_decoder: ImageDecoderStage = field(
         default_factory=lambda: ImageDecoderStage(steps=400, lr=2e-3, warmup=40, ema=0.98, precision="bf16")
