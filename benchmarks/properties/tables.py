@@ -1,30 +1,73 @@
-"""README's table of what latent actions of some size hold."""
+"""README's tables of what latent actions of some size hold, and of how they follow time."""
 
 from __future__ import annotations
 
 from typing import Any
 
 from benchmarks.markdown import markdown
-from benchmarks.report.html import interval
+from benchmarks.report.html import interval, number
+
+METHODS = {
+    "rla": "RLA, as published",
+    "rla-linear": "RLA, linear encoder",
+    "linear": "principal components",
+    "entries": "largest entries",
+}
+WAYS = {"noise": "from noise to the latent", "mean": "from the mean latent", "tokens": "tokens, interpolated"}
+SIZE = "512"
+"""Numbers of the latents that are followed through time, those of the preset nano, if there are such."""
 
 
 def properties(found: dict[str, Any]) -> str:
     """What a latent action of some size keeps, seen and unseen, and whether it follows time."""
-    rows = []
-    for task, result in found.items():
-        for split, methods in result["reconstruction"].items():
-            for method, sizes in methods.items():
-                for size, horizons in sizes.items():
-                    horizon, told = list(horizons.items())[-1]
-                    if method in ("rla", "rla-linear", "linear", "entries"):
-                        cells = [interval(told[name], 2) for name in ("moving_l1", "tokens_square")]
-                        rows.append(f"| {task}, {split} | {horizon} | {method}, {size} | {' | '.join(cells)} |")
-    title = "**What does a latent action hold?** The change between two frames in few numbers, held-out episodes.\n\n"
-    return title + markdown(
-        "| task | control steps | by, numbers | moving tokens | 1 − R² |",
+    return "\n\n".join(f"{kept(task, result)}\n\n{followed(task, result)}" for task, result in found.items())
+
+
+def kept(task: str, result: dict[str, Any]) -> str:
+    """A row for each split and method, a column for each size, at the longest horizon; means of moving tokens' L1."""
+    splits = result["reconstruction"]
+    sizes = [size for size in next(iter(splits.values()))["linear"] if size.isdigit()]
+    rows, horizon, widest = [], "", 0.0
+    for split, methods in splits.items():
+        for method, name in METHODS.items():
+            cells = []
+            for size in sizes:
+                horizon, told = list(methods[method][size].items())[-1]
+                value, low, high = told["moving_l1"]
+                cells.append(number(value, 2))
+                widest = max(widest, high - value, value - low)
+            rows.append(f"| {split}, {name} | {' | '.join(cells)} |")
+    settings = result["settings"]
+    trained = f"{settings['minutes']:g} minutes" if settings["minutes"] else f"{settings['samples']:,} samples"
+    title = f"**What does a latent action hold?** {task}, changes over {horizon} control steps in so many numbers:"
+    return f"{title}\n\n" + markdown(
+        f"| test episodes | {' | '.join(sizes)} |",
         rows,
-        "Error of tokens that come back, over the error if nothing moved: `rla` through the autoencoder, "
-        "`rla-linear` through one whose encoder is principal components alone, `linear` through principal components "
-        "there and back, `entries` by the largest entries of the residual, whose "
-        "places are free (`benchmarks/results/properties/`).",
+        "Error of the moving tokens that come back, over the error if nothing moved; 95 % intervals over "
+        f"{settings['count']} pairs of frames reach {number(widest, 2)} to either side at most. Autoencoders had "
+        f"{trained} each, {len(settings['seeds'])} seed; `largest entries` keeps the largest of the residual, whose "
+        'places are free; "out of distribution" are things of shapes and colours that were never trained on '
+        "(`benchmarks/results/properties/`).",
+    )
+
+
+def followed(task: str, result: dict[str, Any]) -> str:
+    """A row for each kind of autoencoder and way at the longest distance, columns of measures."""
+    rows, horizon = [], ""
+    for kind, sizes in result["progression"].items():
+        size = SIZE if SIZE in sizes else next(iter(sizes))
+        horizon, told = list(sizes[size].items())[-1]
+        for way, words in WAYS.items():
+            if way == "tokens" and kind != list(result["progression"])[-1]:
+                continue  # the same for all: there is no autoencoder in it
+            name = words if way == "tokens" else f"{METHODS[kind]} ({size}), {words}"
+            cells = [interval(told["means"][way][measure], 2) for measure in ("correlation", "off", "between")]
+            rows.append(f"| {name} | {' | '.join(cells)} |")
+    return markdown(
+        "| way | rank correlation with time | off by, of the way | nearest frame is an inner one |",
+        rows,
+        "Does the way from noise to a latent action lead through time? Decoded at "
+        f"{result['settings']['times']} places between two frames of {task} that lie {horizon} control steps apart, "
+        "and the nearest real frame found: "
+        "`off` is how far its time is from the place on the way.",
     )

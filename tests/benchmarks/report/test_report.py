@@ -150,12 +150,21 @@ def test_ways_through_time_by_kind_and_size() -> None:
 
 
 def test_readme_has_what_latents_hold() -> None:
-    told = {"24": {"moving_l1": [0.5, 0.4, 0.6], "tokens_square": [0.3, 0.2, 0.4]}}
+    told = {"24": {"moving_l1": [0.5, 0.4, 0.7]}}
     split = {name: {"16": told} for name in ("nothing", "rla", "rla-linear", "linear", "entries")}
-    lines = properties({"push-cube": {"reconstruction": {"held out": split}}}).splitlines()
-    rows = [line for line in lines if line.startswith("| push-cube")]
-    assert len(rows) == 4
-    assert rows[1] == "| push-cube, held out | 24 | rla-linear, 16 | 0.5 [0.4, 0.6] | 0.3 [0.2, 0.4] |"
+    measures = {name: [0.9, 0.8, 1.0] for name in ("correlation", "off", "between")}
+    way = {"means": dict.fromkeys(("noise", "mean", "tokens"), measures)}
+    result = {
+        "reconstruction": {"held out": split},
+        "progression": {"rla": {"16": {"8": {}, "24": way}}, "rla-linear": {"16": {"24": way}}},
+        "settings": {"minutes": None, "samples": 400, "count": 5, "seeds": [0], "times": 11},
+    }
+    lines = properties({"push-cube": result}).splitlines()
+    rows = [line for line in lines if line.startswith("| held out")]
+    assert len(rows) == 4 and rows[1] == "| held out, RLA, linear encoder | 0.5 |"
+    assert any("reach 0.2 to either side" in line and "400 samples" in line for line in lines)
+    assert "| RLA, as published (16), from noise to the latent | 0.9 [0.8, 1] | 0.9 [0.8, 1] | 0.9 [0.8, 1] |" in lines
+    assert sum("tokens, interpolated" in line for line in lines) == 1
 
 
 def test_numbers_and_cells() -> None:
