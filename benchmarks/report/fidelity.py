@@ -9,6 +9,7 @@ from typing import Any
 from benchmarks.fidelity.actions import RECORDED
 from benchmarks.fidelity.handles import file_of
 from benchmarks.fidelity.summary import COUNTERFACTUAL, PERSISTENCE, TRUTH
+from benchmarks.fidelity.tables import measures
 from benchmarks.report.figures import Line, curves, line_of, model_styles
 from benchmarks.report.html import Cell, block, folded, interval, note, number, section, table
 from benchmarks.report.media import media
@@ -45,13 +46,14 @@ def tasks_section(results: Sequence[Mapping[str, Any]]) -> str:
         cells = [str(sum(each == kind for each in told)) for kind in ("ahead", "even", "behind")]
         rows.append([found["task"], *cells, Cell("yes", "ahead") if wins(found) else Cell("no", "behind")])
     count = sum(wins(found) for found in results)
+    titles = measures(results[0])  # things have other names on other tasks
     return section(
         "All tasks",
         table(["task", "ahead", "not told apart", "behind", "ahead of every baseline in everything"], rows),
         note(
             f"{results[0]['reference']} against every trained baseline, at {horizon_of(results[0])} chunks, recorded "
-            f"and counterfactual: {', '.join(map(name_of, judged(results[0])))}. Ahead of all in all on {count} of "
-            f"{len(results)} tasks."
+            f"and counterfactual: {', '.join(titles[name] for name in judged(results[0]))}. Ahead of "
+            f"all in all on {count} of {len(results)} tasks."
         ),
     )
 
