@@ -13,9 +13,8 @@ METHODS = {
     "linear": "principal components",
     "entries": "largest entries",
 }
-WAYS = {"noise": "from noise to the latent", "mean": "from the mean latent", "tokens": "tokens, interpolated"}
-SIZE = "512"
-"""Numbers of the latents that are followed through time, those of the preset nano, if there are such."""
+FOLLOWED = ("64", "512")
+"""Numbers of the latents that are followed through time: the paper's and those of the preset nano."""
 
 
 def properties(found: dict[str, Any]) -> str:
@@ -52,21 +51,20 @@ def kept(task: str, result: dict[str, Any]) -> str:
 
 
 def followed(task: str, result: dict[str, Any]) -> str:
-    """A row for each kind of autoencoder and way at the longest distance, columns of measures."""
-    rows, horizon = [], ""
+    """Ways from noise to latents and between tokens, at the longest distance; columns of measures."""
+    ways, horizon = {}, ""
     for kind, sizes in result["progression"].items():
-        size = SIZE if SIZE in sizes else next(iter(sizes))
-        horizon, told = list(sizes[size].items())[-1]
-        for way, words in WAYS.items():
-            if way == "tokens" and kind != list(result["progression"])[-1]:
-                continue  # the same for all: there is no autoencoder in it
-            name = words if way == "tokens" else f"{METHODS[kind]} ({size}), {words}"
-            cells = [interval(told["means"][way][measure], 2) for measure in ("correlation", "off", "between")]
-            rows.append(f"| {name} | {' | '.join(cells)} |")
+        for size in [size for size in FOLLOWED if size in sizes] or list(sizes)[:1]:
+            horizon, told = list(sizes[size].items())[-1]
+            ways[f"{METHODS[kind]}, {size} numbers"] = told["means"]["noise"]
+            ways["tokens, interpolated"] = told["means"]["tokens"]  # the same for all: no autoencoder is in it
+    ways["tokens, interpolated"] = ways.pop("tokens, interpolated")
+    measures = ("correlation", "off", "between")
+    rows = [f"| {way} | {' | '.join(interval(told[name], 2) for name in measures)} |" for way, told in ways.items()]
     return markdown(
         "| way | rank correlation with time | off by, of the way | nearest frame is an inner one |",
         rows,
-        "Does the way from noise to a latent action lead through time? Decoded at "
+        "Does the way from noise to a latent action lead through time? It is decoded at "
         f"{result['settings']['times']} places between two frames of {task} that lie {horizon} control steps apart, "
         "and the nearest real frame found: "
         "`off` is how far its time is from the place on the way.",
