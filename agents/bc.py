@@ -18,8 +18,7 @@ from stable_baselines3 import PPO
 from tqdm import trange
 
 import rla_gym
-from rla_gym.data import EpisodeDataset
-from rla_gym.export import UNSKILLED
+from rla_gym.data import UNSKILLED, EpisodeDataset
 
 
 @dataclass

@@ -40,7 +40,7 @@ class Args:
     reward: str | None = None
     """"progress", "goal" or "corresponding"; none: the checkpoint's"""
     metric: str | None = None
-    """"l1", "l2", "cosine" or "features"; none: the checkpoint's"""
+    """"l1", "l2", "cosine", "features" or "objects"; none: the checkpoint's"""
     max_episode_steps: int | None = None
     """chunks of a dream; none: the checkpoint's"""
     p_initial_frame: float = 0.5

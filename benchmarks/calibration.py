@@ -30,7 +30,7 @@ from rla_gym.dream import Dream
 from rla_gym.evaluation.handles import KINDS, Handles, make_handles
 from rla_gym.extras import require
 from rla_gym.files import atomic_path, write_json
-from rla_gym.reference_data import check_store
+from rla_gym.reference_data import check_coordinates
 from rla_gym.rewards import token_distance
 from rla_gym.tasks import Task, make_task
 from rla_gym.uncertainty import SPACES, DataDistance, DisagreementConfig
@@ -216,7 +216,7 @@ def main(args: Args) -> None:
     """Measure, write and print."""
     torch.set_num_threads(1)
     bundle, store = load_checkpoint(args.ckpt), TokenStore.open(args.tokens)
-    check_store(store, bundle)
+    check_coordinates(store, bundle)
     task = make_task(bundle.config.task)
     kinds: dict[str, dict[str, np.ndarray]] = {}
     for kind in KINDS:

@@ -66,7 +66,7 @@ def fidelity(found: dict[str, Any]) -> str:
         "| actions | starts | cube after 1 chunk | ratio | cube after 6 chunks | ratio | drift where nothing moved |",
         rows,
         "Dream error of error if nothing moved, on held-out starts where the cube truly moved; 95 % intervals by "
-        f"bootstrap over starts; {found['count']} starts of each kind; the probe's own error in mm: {floors} "
+        f"bootstrap over episodes; {found['count']} starts of each kind; the probe's own error in mm: {floors} "
         "(`benchmarks/results/fidelity-push-cube.json`).",
     )
 
@@ -88,9 +88,9 @@ def trainings(found: dict[str, Any]) -> str:
     return markdown(
         f"| flow trained on | {' | '.join(kinds)} |",
         rows,
-        "The same ratios after 1 / 6 chunks, over the trainings so far. Sought were .25 / .20 for recorded actions, "
-        "which is reached, and 1.3 times the recorded error for the others, which is not: those errors still fall with "
-        f"training. In mm over all starts, whether the cube moved or not, the last one is off by: {millimetres} "
+        "The same ratios after 1 / 6 chunks, over the trainings so far, which had more and other episodes each time. "
+        "Sought were .25 / .20 for recorded actions, and at most 1.3 times the recorded error for the others. In mm "
+        f"over all starts, whether the cube moved or not, the last one is off by: {millimetres} "
         "(`benchmarks/results/fidelity-push-cube-trainings.json`).",
     )
 
@@ -113,7 +113,8 @@ def demo(found: dict[str, Any]) -> str:
         rows,
         f"{config['demonstrations']} demonstrations, {_range(found['seeds'])} dreamed chunks of PPO a seed, last "
         f"iterate; {config['episodes']} real episodes a seed from starts that neither cloning nor training saw; "
-        "95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`). They count "
+        "dreams begin at the first frames of the checkpoint's references, at most of which training began dreams "
+        "too; 95 % intervals, differences on the same starts (`benchmarks/results/demo-push-cube.json`). They count "
         f"episodes; with the {len(changes)} seeds as the units the real difference is {_over_seeds(changes)} "
         "points (Student's t). Settings were chosen on other seeds, 10 to 13 (`benchmarks/results/demo-settings.json`, "
         "every setting that was tried), in an earlier world model and with other features. Before: with the 16 "

@@ -209,8 +209,8 @@ class Bundle:
     def encode_frames(self, frames: np.ndarray) -> Tensor:
         """Standardised tokens (B, L, C) float32 on the CPU of frames (B, H, W, 3) uint8.
 
-        They pass the same channel map and float16 rounding as the stored tokens, so a recorded frame gives the
-        recorded tokens.
+        They pass the same channel map and float16 rounding as the stored tokens. A recorded frame gives the recorded
+        tokens, up to the rounding of bf16 where the store was encoded in it.
         """
         with torch.inference_mode(), WholeBlocks():
             tokens = self.encoder.encode(torch.from_numpy(np.ascontiguousarray(frames))).cpu()

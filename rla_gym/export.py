@@ -12,7 +12,7 @@ import torch
 
 from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
 from rla_gym.checkpoint import save_checkpoint
-from rla_gym.data.episodes import EpisodeDataset
+from rla_gym.data.episodes import UNSKILLED, EpisodeDataset
 from rla_gym.data.spec import checked_spec
 from rla_gym.data.tokens import TokenStore
 from rla_gym.files import read_json
@@ -39,8 +39,6 @@ MODELS: dict[str, tuple[Any, Any]] = {
 MODULES = {"decoder": "autoencoder"}
 """Names of the trained modules where they are not those of the runs."""
 OPTIONAL = ("decoder", "image_decoder")
-UNSKILLED = ("play", "goal-blind", "interrupted")
-"""Demonstrators that do not try to solve the task, or not to its end."""
 
 
 def export(
@@ -56,9 +54,10 @@ def export(
     sources: Sequence[str] | None = None,
     unsuccessful: bool = False,
     reward: RewardDefaults | None = None,
-    steps: int = 4,
+    steps: int = 1,
     temperature: float = 0.0,
     seed: int = 0,
+    unfinished: bool = False,
 ) -> Path:
     """Write the checkpoint folder `out` from the trainings in `run`, and return it.
 
@@ -76,10 +75,11 @@ def export(
             successful ones they are dreamed from with `successful_references=False` only.
         reward, steps, temperature: the checkpoint's defaults; None: those of `RewardDefaults`.
         seed: of the choice of references and of the episodes that thresholds are calibrated on.
+        unfinished: take trainings that were stopped before their last step as they are.
 
     Raises:
         FileNotFoundError: a run, the encoder or the store is missing.
-        ValueError: parts that were not made from one another, or no episode to refer to.
+        ValueError: an unfinished training, parts that were not made from one another, or no episode to refer to.
     """
     run = Path(run)
     with EpisodeDataset(data) as dataset:
@@ -93,6 +93,8 @@ def export(
         trained = {
             kind: TrainedRun.read(run / kind) for kind in MODELS if kind not in OPTIONAL or (run / kind).is_dir()
         }
+        for part in () if unfinished else trained.values():
+            part.complete()
         models = {kind: build_model(kind, part) for kind, part in trained.items()}
         check_parts(trained, models, store)
         following = object_weights(store, models["features"], seed=seed)
@@ -210,7 +212,7 @@ def choose_references(
 def check_parts(trained: dict[str, TrainedRun], models: dict[str, Any], store: TokenStore) -> None:
     """Raise the ValueError of runs that belong to other data, or of a flow on another autoencoder."""
     for kind, part in trained.items():
-        check_data(kind, part, store)
+        part.check_data(store, like=kind != "flow")  # its proprioception is standardised by its own store's statistics
     wanted, present = trained["flow"].trainable["autoencoder"]["weights"], weights_hash(models["autoencoder"])
     if wanted != present and not _continues(trained["autoencoder"], wanted):
         raise ValueError(
@@ -221,18 +223,6 @@ def check_parts(trained: dict[str, TrainedRun], models: dict[str, Any], store: T
         raise ValueError(
             f"the decoder in {trained['decoder'].folder} does not continue the autoencoder that the flow was trained "
             f"on ({wanted[:12]}), or its encoder was not frozen: train the decoder again, or remove that folder"
-        )
-
-
-def check_data(kind: str, part: TrainedRun, store: TokenStore) -> None:
-    """Raise the ValueError of a run of the model `kind` that was trained on tokens of other coordinates."""
-    found = part.trainable["data"]
-    # The flow's proprioception is standardised by the store's own statistics; the others see tokens only.
-    fitting = {store.info["dataset"], *([] if kind == "flow" else store.info.get("like_datasets", []))}
-    if found["dataset"] not in fitting or found["encoder"] != store.info["encoder"]:
-        raise ValueError(
-            f"{kind} in {part.folder} was trained on data set {found['dataset'][:12]} with {found['encoder']}, the "
-            f"store {store.path} is of {store.info['dataset'][:12]} with {store.info['encoder']}"
         )
 
 

@@ -120,6 +120,21 @@ def check_store(store: TokenStore, bundle: Bundle) -> None:
         )
 
 
+def check_coordinates(store: TokenStore, bundle: Bundle) -> None:
+    """`check_store`, and a ValueError unless the store standardises its tokens as the checkpoint does.
+
+    For who hands `store.normalized` to the checkpoint's networks: stores without a channel map differ in this alone.
+    """
+    check_store(store, bundle)
+    for name in ("mean", "std"):
+        if not np.allclose(getattr(store, name), getattr(bundle, name).cpu().numpy(), rtol=1e-4, atol=1e-5):
+            raise ValueError(
+                f"{store.path} standardises its tokens by another {name} than checkpoint {bundle.config.name!r}, as "
+                "every store measures its own: give the store that it was trained on, or one made like it "
+                "(`rla-gym encode --like`)"
+            )
+
+
 def _read(path: Path, bundle: Bundle) -> References:
     inner = path / STORE
     if (path / "index.json").is_file() or (inner / "index.json").is_file():

@@ -113,7 +113,7 @@ class References:
         """
         whole = episodes is None
         episodes = np.arange(len(store.lengths)) if episodes is None else np.asarray(episodes, np.int64)
-        rows = np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in episodes])
+        rows = store.rows(episodes)
         lengths = store.lengths[episodes]
         parts = np.zeros(len(store.lengths), np.int64)
         for index, part in enumerate(PARTS):

@@ -5,12 +5,15 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
 from rla_gym.files import read_json
 from rla_gym.training.records import RunRecords, load_weights
+
+if TYPE_CHECKING:
+    from rla_gym.data.tokens import TokenStore
 
 
 @dataclass(frozen=True)
@@ -58,6 +61,36 @@ class TrainedRun:
     def finished(self) -> bool:
         """Whether all planned steps were done."""
         return self.step >= self.steps
+
+    def complete(self) -> TrainedRun:
+        """The run itself; a ValueError if it was stopped before its last planned step."""
+        if not self.finished:
+            raise ValueError(
+                f"the run in {self.folder} was stopped at step {self.step} of {self.steps}: finish it with the command "
+                "that began it, or go on from where it stands with --unfinished"
+            )
+        return self
+
+    def check_data(self, store: TokenStore, like: bool = True) -> None:
+        """A ValueError unless the run learned from tokens of the same data set, encoder and coordinates as `store`.
+
+        Args:
+            like: whether the data set may also be that of a store that this one was encoded like.
+        """
+        found, info = self.trainable["data"], store.info
+        fitting = {info["dataset"], *(info.get("like_datasets", []) if like else [])}
+        if found["dataset"] not in fitting or found["encoder"] != info["encoder"]:
+            raise ValueError(
+                f"the run in {self.folder} was trained on data set {found['dataset'][:12]} with {found['encoder']}, "
+                f"the store {store.path} is of {info['dataset'][:12]} with {info['encoder']}: give the store that it "
+                "was trained on, or train it on this one, in a new folder"
+            )
+        if found.get("coordinates", store.coordinates) != store.coordinates:  # older runs do not tell
+            raise ValueError(
+                f"the run in {self.folder} was trained on tokens of other channels or statistics than those of "
+                f"{store.path}, as every store has its own: give the store that it was trained on, or one encoded "
+                "`--like` it"
+            )
 
     def config(self, kind: Any) -> Any:
         """The model's configuration as the dataclass `kind`; a ValueError if the run is of another model."""

@@ -113,7 +113,7 @@ def test_parts_may_come_from_the_store_that_this_one_is_like(bundle: Bundle, enc
     models = {"autoencoder": bundle.autoencoder}
     like = replace(encoded, info=encoded.info | {"like_datasets": ["0" * 64]})
     check_parts({"autoencoder": part(earlier), "flow": part(data)}, models, like)
-    with pytest.raises(ValueError, match="autoencoder in run was trained on data set 000000000000"):
+    with pytest.raises(ValueError, match="run in run was trained on data set 000000000000"):
         check_parts({"autoencoder": part(earlier), "flow": part(data)}, models, encoded)
-    with pytest.raises(ValueError, match="flow in run was trained on data set 000000000000"):
+    with pytest.raises(ValueError, match="run in run was trained on data set 000000000000"):
         check_parts({"autoencoder": part(data), "flow": part(earlier)}, models, like)

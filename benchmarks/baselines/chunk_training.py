@@ -11,7 +11,7 @@ from torch import Tensor
 
 from benchmarks.baselines.recorded import Recorded
 from rla_gym.data.sampling import chunk_actions, sample_chunks, sample_pairs
-from rla_gym.training.batches import keyed_generators
+from rla_gym.training.batches import keyed_generators, origin
 
 
 @dataclass(frozen=True)
@@ -47,11 +47,7 @@ class ChunkTraining:
 
     def description(self) -> dict[str, Any]:
         """Data and options, for `describe`."""
-        info = self.recorded.store.info
-        return {
-            "data": {"dataset": info["dataset"], "encoder": info["encoder"]},
-            "options": asdict(self.options),
-        }
+        return {"data": origin(self.recorded.store), "options": asdict(self.options)}
 
     def drawn(self, purpose: str, step: int, rank: int) -> tuple[dict[str, Tensor], torch.Generator]:
         """Chunks of a step, and a generator for what else is drawn.

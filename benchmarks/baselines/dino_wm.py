@@ -2,9 +2,9 @@
 
 The network is RLA-WM's own conditioning stage, wider or deeper and with a head that gives tokens: what is compared is
 regression in token space against a flow over latent actions, not one transformer against another. Trained with RLA-WM's
-decoded loss on RLA-WM's batches, feedback included. `dino_wm_frames` is the original, frame by frame. With
-`grid_columns` and `copy_heads` it has what RLA-WM adds to the paper's network, which tells that from what the latent
-action adds.
+decoded loss on batches like RLA-WM's, feedback included; but what is fed back has whole chunks here, in RLA-WM three in
+four. `dino_wm_frames` is the original, frame by frame. With `grid_columns` and `copy_heads` it has what RLA-WM adds to
+the paper's network, which tells that from what the latent action adds.
 
 Source: Zhou et al., "DINO-WM: World Models on Pre-trained Visual Features enable Zero-shot Planning" (2024); the
 re-implementation with action chunks is that of arXiv 2605.07079.

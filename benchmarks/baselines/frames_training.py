@@ -15,7 +15,7 @@ from benchmarks.baselines.held_out import HeldOut
 from benchmarks.baselines.recorded import Recorded
 from rla_gym.data.sampling import sample_chunks
 from rla_gym.models.autoencoder import autoencoder_loss
-from rla_gym.training.batches import keyed_generators
+from rla_gym.training.batches import keyed_generators, origin
 
 
 class FramesTraining:
@@ -55,10 +55,9 @@ class FramesTraining:
         return {"network": self.network}
 
     def describe(self) -> dict[str, Any]:
-        info = self.recorded.store.info
         return {
             "model": asdict(self.config),
-            "data": {"dataset": info["dataset"], "encoder": info["encoder"]},
+            "data": origin(self.recorded.store),
             "moving": [self.moving_share, self.moving_weight],
         }
 

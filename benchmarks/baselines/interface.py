@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from abc import ABC, abstractmethod
 from collections.abc import Mapping
+from contextlib import nullcontext
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -75,7 +76,9 @@ class WorldModel(ABC):
         """Its trained networks by name, training-only ones included."""
 
     def predict(self, state: State, chunks: Tensor, keys: np.ndarray) -> State:
-        """The state after a chunk. Row i is a function of row i of the state, of the chunks and of the keys alone.
+        """The state after a chunk.
+
+        Row i is a function of row i of the state, of the chunks and of the keys alone; under autocast up to rounding.
 
         Args:
             state: B episodes, from `recorded.Recorded.start` or an earlier prediction.
@@ -88,7 +91,9 @@ class WorldModel(ABC):
         check_shape("chunks", chunks, (len(state.tokens), "actions", "action size"))
         if keys.shape != (len(state.tokens), 3):
             raise ValueError(f"keys have shape {keys.shape}, expected ({len(state.tokens)}, 3): see make_keys")
-        with torch.no_grad(), WholeBlocks():
+        # As the dream does it: in bf16 rows are rounded otherwise among others all the same, and blocks cost time.
+        bf16 = torch.is_autocast_enabled(state.tokens.device.type)
+        with torch.no_grad(), nullcontext() if bf16 else WholeBlocks():
             return self.step(state, chunks, keys)
 
 

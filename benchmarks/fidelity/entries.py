@@ -21,7 +21,7 @@ from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
 from rla_gym.data import EpisodeDataset, TokenStore
 from rla_gym.files import read_json
-from rla_gym.reference_data import check_store
+from rla_gym.reference_data import check_coordinates
 from rla_gym.training.batches import proprio_statistics
 
 CURVE = "curve.json"
@@ -143,7 +143,7 @@ def load_bundle(
     sampler: tuple[int, float],
 ) -> Entry:
     """RLA-WM of a checkpoint, with the checkpoint's own sampler."""
-    check_store(store, bundle)
+    check_coordinates(store, bundle)
     model = LatentFlow.from_bundle(bundle)
     return Entry(
         name=name or bundle.config.name,

@@ -16,10 +16,9 @@ from benchmarks.fidelity.options import Args
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
 from rla_gym.data import TokenStore
-from rla_gym.export import check_data
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
-from rla_gym.reference_data import check_store
+from rla_gym.reference_data import check_coordinates
 from rla_gym.trained import TrainedRun
 
 
@@ -49,7 +48,7 @@ def decoder_of(args: Args, store: TokenStore) -> Bundle | None:
     if place is None:
         return None
     bundle = load_checkpoint(place)
-    check_store(store, bundle)
+    check_coordinates(store, bundle)
     return bundle
 
 
@@ -87,7 +86,7 @@ def painter(args: Args, store: TokenStore, bundle: Bundle | None) -> Callable[[T
         checkpoint = bundle.to(torch.device(args.device))
         return lambda tokens: checkpoint.decode_images(tokens.to(checkpoint.device))
     run = TrainedRun.read(args.image_decoder)
-    check_data("image_decoder", run, store)
+    run.check_data(store)
     decoder = ImageDecoder(run.config(ImageDecoderConfig)).eval().to(args.device)
     run.fill("image_decoder", decoder)
     height, width = store.info["spec"]["frame_size"]

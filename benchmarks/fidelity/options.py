@@ -40,7 +40,7 @@ class Args:
     sampled: int = 200
     """Starts that are sampled from."""
     sampling_steps: int = 4
-    """Euler steps of the samples of flows."""
+    """Evaluations of a flow for a sample: the midpoint rule where even, Euler steps where not."""
     temperature: float = 1.0
     """Of the samples of flows; their points are predicted as the models are used."""
     slow: int = 8

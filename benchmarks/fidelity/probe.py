@@ -41,7 +41,7 @@ def part_rows(store: TokenStore, part: str) -> np.ndarray:
     episodes = store.split(part)
     if not len(episodes):
         raise ValueError(f"{store.path} has no {part} episodes: record more")
-    return np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in episodes])
+    return store.rows(episodes)
 
 
 class Reader:

@@ -18,7 +18,8 @@ MAIN = "dino-wm"
 MEANINGS = (
     "Tokens: L1 on the patches that moved; thing: its position as a probe reads it, where it did move; SSIM of frames, "
     "all decoded by one decoder but those of models that draw their own; energy score of eight samples, on moving "
-    "tokens: of a model that draws nothing it is the error of its one prediction."
+    "tokens: of a model that draws nothing it is the error of its one prediction. SSIM and energy score are of the "
+    "first {images} and {sampled} starts of each kind of actions."
 )
 
 
@@ -34,7 +35,7 @@ def models(found: dict[str, Any]) -> str:
     note = (
         f"Percent by which {first['reference']}'s error is lower than that of `{MAIN}`, with 95 % intervals over "
         f"episodes and training seeds; below 0 it is the worse one. After {chunks(first)} chunks, with recorded / with "
-        f"other actions from the same held-out starts. {MEANINGS} Of SSIM it is what is missing to 1, a part of "
+        f"other actions from the same held-out starts. {meanings(first)} Of SSIM it is what is missing to 1, a part of "
         "which is the decoder's. Intervals are those of the difference, over the other model's mean. Last column: "
         "its own errors of tokens and thing with other actions, over those with recorded ones; sought was at most 1.3."
     )
@@ -78,9 +79,9 @@ def every_model(found: dict[str, Any]) -> str:
             errors.append(f"| {task} | {title_of(result, model)} | {' | '.join(cells)} |")
         ahead += [f"| {task} | {model} | {leads(result, model)} |" for model in peers(result)]
     note = (
-        f"After {chunks(first)} chunks, with recorded / with other actions from the same held-out starts. {MEANINGS} "
-        "All but SSIM over the error if nothing moved. In brackets behind a model: training seeds, and starts where it "
-        "was measured on fewer, being slow."
+        f"After {chunks(first)} chunks, with recorded / with other actions from the same held-out starts. "
+        f"{meanings(first)} All but SSIM over the error if nothing moved. In brackets behind a model: training seeds, "
+        "and starts where it was measured on fewer, being slow."
     )
     title = f"# All models of the comparison\n\n{budget(list(found.values()))}\n\n"
     text = title + markdown(f"| task | model | {titles} |", errors, note)
@@ -90,6 +91,12 @@ def every_model(found: dict[str, Any]) -> str:
         "is the worse one; of SSIM what is missing to 1, a part of which is the decoder's."
     )
     return f"{text}\n\n{markdown(f'| task | against | {titles} |', ahead, note)}"
+
+
+def meanings(result: Mapping[str, Any]) -> str:
+    """What the columns are."""
+    settings = result["settings"]
+    return MEANINGS.format(images=settings["images"], sampled=settings["sampled"])
 
 
 def peers(result: Mapping[str, Any]) -> list[str]:

@@ -26,7 +26,7 @@ from rla_gym.checkpoint import load_checkpoint
 from rla_gym.cli.threads import use_threads
 from rla_gym.data import TokenStore
 from rla_gym.models.autoencoder import RLAAutoencoder
-from rla_gym.reference_data import check_store
+from rla_gym.reference_data import check_coordinates
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "properties"
 Models = dict[tuple[str, str], list[RLAAutoencoder]]
@@ -49,7 +49,7 @@ def main(args: Args) -> dict[str, Any]:
         splits["out of distribution"] = drawn(args, other, np.arange(len(other.lengths)))
     bundle = None if args.ckpt is None else load_checkpoint(args.ckpt)
     if bundle is not None:
-        check_store(store, bundle)
+        check_coordinates(store, bundle)
     reader = Reader.train(store, args.probe_steps, args.seed)
     models, budgets = autoencoders(args, store, bundle)
     methods = {way: [autoencoded(model) for model in found] for way, found in models.items()}

@@ -42,8 +42,9 @@ def kept(task: str, result: dict[str, Any]) -> str:
     return f"{title}\n\n" + markdown(
         f"| test episodes | {' | '.join(sizes)} |",
         rows,
-        "Error of the moving tokens that come back, over the error if nothing moved; 95 % intervals over "
-        f"{settings['count']} pairs of frames reach {number(widest, 2)} to either side at most. Autoencoders had "
+        "Error of the moving tokens that come back, over the error if nothing moved; "
+        f"{settings['count']} pairs of frames; 95 % intervals over their episodes reach "
+        f"{number(widest, 2)} to either side at most. Autoencoders had "
         f"{trained} each, {len(settings['seeds'])} seed; `largest entries` keeps the largest of the residual, whose "
         'places are free; "out of distribution" are things of shapes and colours that were never trained on '
         "(`benchmarks/results/properties/`).",

@@ -15,7 +15,7 @@ from benchmarks.calibration import interval
 from rla_gym.bundle import Bundle
 from rla_gym.data import TokenStore
 from rla_gym.data.sampling import chunk_actions, sample_chunks
-from rla_gym.reference_data import check_store
+from rla_gym.reference_data import check_coordinates
 from rla_gym.training.batches import held_out
 from rla_gym.training.metrics import moving_patches
 
@@ -58,7 +58,7 @@ def recorded(bundle: Bundle, store: TokenStore, config: QualityConfig) -> Truth:
     Raises:
         ValueError: the store is of another encoder or task, or all its episodes are too short.
     """
-    check_store(store, bundle)
+    check_coordinates(store, bundle)
     length, episodes, part = bundle.config.chunk, store.split("test"), "test"
     frames = config.chunks * length + 1
     if not (store.lengths[episodes] >= frames).any():

@@ -132,7 +132,7 @@ class Timing:
         return {"batch": args.patch_batch, "timed": timed, "models": token_exponents(entrants, timed, known)}
 
     def euler(self, precision: str) -> dict[str, Any]:
-        """Steps of the dream at the focus batch from noise, by the number of Euler steps, as "4"."""
+        """Steps of the dream at the focus batch from noise, by the evaluations as "4": midpoint where even."""
         chunks = random_chunks(self.bundle, self.args.focus, self.args.seed)
         entrants = []
         for steps in self.args.quality.steps:

@@ -38,7 +38,7 @@ class Encode:
     """Channels to reduce the tokens to; None: keep all. With `like`: its channels, whatever this says."""
     like: Path | None = None
     """A finished token store of the same encoder, whose channels, mean and standard deviation are taken: models trained
-    on it fit the new one."""
+    on it fit the new one; its flow is to go on there with `train flow --start`."""
     batch: int = 64
     """Frames encoded at a time."""
     precision: Literal["no", "bf16"] = "no"

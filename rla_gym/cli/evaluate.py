@@ -43,13 +43,13 @@ class Evaluate:
         from rla_gym.evaluation.probe import ProbeConfig, train_probe
         from rla_gym.files import write_json
         from rla_gym.provenance import commit, versions
-        from rla_gym.reference_data import check_store
+        from rla_gym.reference_data import check_coordinates
         from rla_gym.tasks import make_task
         from rla_gym.training.records import plain
 
         use_threads(self.threads)
         bundle, store = load_checkpoint(self.ckpt), TokenStore.open(self.tokens)
-        check_store(store, bundle)
+        check_coordinates(store, bundle)
         task = make_task(bundle.config.task)  # before the probe takes its minutes: there may be no such simulator
         try:
             probe = train_probe(store, ProbeConfig(steps=self.probe_steps, seed=self.seed))

@@ -43,12 +43,14 @@ class Export:
     """Patches that count."""
     reward_scale: float = 1.0
     """Factor of the reward."""
-    steps: int = 4
+    steps: int = 1
     """Default evaluations of the flow for a prediction: see `rla_gym.dream.Dream`."""
     temperature: float = 0.0
     """Default factor of the noise."""
     seed: int = 0
     """Of the choice of references."""
+    unfinished: bool = False
+    """Take trainings that were stopped before their last step as they are."""
     threads: int = 1
     """Threads of torch."""
 
@@ -73,6 +75,7 @@ class Export:
             steps=self.steps,
             temperature=self.temperature,
             seed=self.seed,
+            unfinished=self.unfinished,
         )
         sizes = {path.name: path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
         parts = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items())

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from rla_gym.data.tokens import TokenStore
     from rla_gym.models.presets import ModelConfigs
+    from rla_gym.trained import TrainedRun
     from rla_gym.training.loop import Trainable
 
 LEARNING_RATES = {"nano": 1.2e-3, "tiny": 1.2e-3, "base": 3e-4, "paper": 1e-4}
@@ -32,6 +33,8 @@ class Sizes:
     """Sizes of the networks."""
     chunk: int = 4
     """Control steps of one step of the world model."""
+    unfinished: bool = False
+    """Build on an autoencoder whose training was stopped before its last step. It must not be trained on afterwards."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,10 +97,10 @@ class AutoencoderStage(Optimization):
             feedback=self.feedback,
             chunk=sizes.chunk,
             held_out_pairs=self.held_out,
-            **self.beginning(sizes),
+            **self.beginning(store, sizes),
         )
 
-    def beginning(self, sizes: Sizes) -> dict[str, Any]:
+    def beginning(self, store: TokenStore, sizes: Sizes) -> dict[str, Any]:
         """What the training goes on from, as options of `AutoencoderTraining`; nothing here."""
         return {}
 
@@ -115,12 +118,9 @@ class DecoderStage(AutoencoderStage):
     feedback: float = 0.5
     """Share of a batch that starts from reconstructed tokens."""
 
-    def beginning(self, sizes: Sizes) -> dict[str, Any]:
+    def beginning(self, store: TokenStore, sizes: Sizes) -> dict[str, Any]:
         """The trained autoencoder, read from the run's folder beside it, with its encoder frozen."""
-        from rla_gym.trained import TrainedRun
-
-        weights = TrainedRun.read(sizes.out / FOLDERS["autoencoder"]).weights["autoencoder"]
-        return {"start": weights, "freeze_encoder": True}
+        return {"start": trained_autoencoder(store, sizes).weights["autoencoder"], "freeze_encoder": True}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -181,13 +181,25 @@ class FlowStage(Optimization):
     start: Path | None = None
     """Folder of another run's flow to go on from; None: new weights."""
 
+    def check(self, store: TokenStore, sizes: Sizes) -> None:
+        """A ValueError of episodes without actions, or too short to be trained on."""
+        if not store.actions.shape[1]:
+            raise ValueError(f"the episodes of {store.path} were recorded without actions: no world model learns so")
+        rounds = self.feedback_rounds if self.feedback else 0
+        frames, longest = sizes.chunk * (1 + rounds) + 1, int(store.lengths[store.split("train")].max(initial=0))
+        if longest < frames:
+            raise ValueError(
+                f"no training episode of {store.path} has the {frames} frames of {1 + rounds} chunks of {sizes.chunk} "
+                f"actions (longest: {longest}): record longer episodes, or give a shorter --chunk"
+            )
+
     def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
         """The training; the autoencoder is read from the run's folder beside it."""
         from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
         from rla_gym.trained import TrainedRun
         from rla_gym.training.flow import FlowTraining
 
-        trained = TrainedRun.read(sizes.out / FOLDERS["autoencoder"])
+        trained = trained_autoencoder(store, sizes)
         autoencoder = RLAAutoencoder(trained.config(RLAConfig))
         trained.fill("autoencoder", autoencoder)
         return FlowTraining(
@@ -282,6 +294,20 @@ class StudentStage(Optimization):
                 max_frames=self.max_frames,
                 held_out_frames=self.held_out,
             )
+
+
+def trained_autoencoder(store: TokenStore, sizes: Sizes) -> TrainedRun:
+    """The run's autoencoder, for what is trained on it.
+
+    Raises:
+        FileNotFoundError: there is none.
+        ValueError: it learned from other tokens, or is not finished and `sizes.unfinished` is not set.
+    """
+    from rla_gym.trained import TrainedRun
+
+    trained = TrainedRun.read(sizes.out / FOLDERS["autoencoder"])
+    trained.check_data(store)
+    return trained if sizes.unfinished else trained.complete()
 
 
 Stage = AutoencoderStage | DecoderStage | FeaturesStage | FlowStage | ImageDecoderStage | StudentStage

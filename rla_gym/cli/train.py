@@ -120,7 +120,7 @@ class TrainAll(RunOptions):
 
     def run_all(self) -> bool:
         """Train, and tell whether all of it is finished."""
-        if self.data is None:
+        if self.data is None and self.image_decoder.steps:
             raise ValueError("the image decoder learns from frames: give the data set with --data")
         stages: dict[str, Stage] = {
             "autoencoder": self.autoencoder,
@@ -194,6 +194,9 @@ def train(stages: Mapping[str, Stage], options: RunOptions) -> bool:
             store = TokenStore.open(options.tokens, dataset)
     action_size, proprio_size = store.actions.shape[1], store.proprio.shape[1]
     configs = build_configs(options.preset, store.tokens.shape[2], store.grid, action_size, proprio_size, options.chunk)
+    for stage in stages.values():
+        if isinstance(stage, FlowStage):
+            stage.check(store, options)  # before the stages ahead of it take their hours
     began = time.monotonic()
     for name, stage in stages.items():
         left = None if options.minutes is None else 60 * options.minutes - (time.monotonic() - began)

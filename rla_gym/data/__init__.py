@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from rla_gym.data.collect import CollectConfig, collect
-from rla_gym.data.episodes import Episode, EpisodeDataset
+from rla_gym.data.episodes import UNSKILLED, Episode, EpisodeDataset
 from rla_gym.data.formats.robomimic import write_dataset
 from rla_gym.data.merge import merge
 from rla_gym.data.tokens import TokenStore, encode_dataset
 
 __all__ = [
+    "UNSKILLED",
     "CollectConfig",
     "Episode",
     "EpisodeDataset",

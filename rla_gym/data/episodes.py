@@ -17,6 +17,8 @@ from rla_gym.data.formats import robomimic
 from rla_gym.extras import require
 
 FILE_NAME = "episodes.hdf5"
+UNSKILLED = ("play", "goal-blind", "interrupted")
+"""Demonstrators that do not try to solve the task, or not to its end."""
 
 
 @dataclass(frozen=True)

@@ -37,8 +37,8 @@ def record_episode(task: Task, plan: EpisodePlan) -> Rollout:
     spec = task.spec
     if plan.kind not in task.demonstrators:
         raise ValueError(
-            f"task {spec.name!r} has no {plan.kind!r} demonstrator, only {list(task.demonstrators)}: set the "
-            "share of that kind to 0"
+            f"task {spec.name!r} has no {plan.kind!r} demonstrator, only {list(task.demonstrators)}: collect with the "
+            "share of that kind at 0; what needs an expert, as the demonstration does, is not for this task"
         )
     task.reset(plan.seed)
     policy = task.demonstrator(plan.kind, plan.noise, plan.demonstrator_seed)

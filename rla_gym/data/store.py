@@ -139,6 +139,12 @@ class TokenStore:
         """Episode index of each row, int64 of the same shape."""
         return np.searchsorted(self.starts, rows, side="right") - 1
 
+    def rows(self, episodes: np.ndarray) -> np.ndarray:
+        """All rows (n,) int64 of episodes, one after another."""
+        starts, lengths = self.starts[episodes], self.lengths[episodes]
+        spans = [np.arange(start, start + length) for start, length in zip(starts, lengths, strict=True)]
+        return np.concatenate(spans) if spans else np.zeros(0, np.int64)
+
     def split(self, part: str) -> np.ndarray:
         """Episodes of "train" (90 %), "validation" (5 %) or "test" (5 %): ids (n,) int64.
 

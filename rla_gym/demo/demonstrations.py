@@ -44,7 +44,7 @@ def record_demonstrations(bundle: Bundle, task: Task, count: int, noise: float, 
     """Record `count` successful episodes of the task's expert, with seeds of the stream "demonstrations".
 
     Raises:
-        RuntimeError: the expert hardly ever succeeds.
+        ValueError: the task has no expert, or it hardly ever succeeds.
     """
     kept, tried = successful_episodes(task, count, noise, seed, bundle.config.chunk)
     pairs = [episode_pairs(bundle, episode) for episode in kept]
@@ -62,13 +62,13 @@ def successful_episodes(task: Task, count: int, noise: float, seed: int, chunk: 
     """`count` successful episodes of the task's expert that are longer than a chunk, and how many were tried.
 
     Raises:
-        RuntimeError: the expert hardly ever succeeds.
+        ValueError: the task has no expert, or it hardly ever succeeds.
     """
     kept: list[Episode] = []
     tried = 0
     while len(kept) < count:
         if tried >= MOST_TRIES * count:
-            raise RuntimeError(
+            raise ValueError(
                 f"the expert of {task.spec.name} solved {len(kept)} of {tried} episodes at noise {noise}: lower the "
                 "noise (of a demonstration: demonstration_noise)"
             )

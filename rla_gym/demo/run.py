@@ -128,7 +128,7 @@ def dream_env(config: DemoConfig, bundle: Bundle) -> Any:
 
 
 def judge(agent: Predictor, config: DemoConfig, bundle: Bundle, seed: int) -> tuple[Evaluation, Evaluation]:
-    """Evaluate in the real simulator, from the task's own starts, and in the dream, from held-out recordings."""
+    """Evaluate in the real simulator, from the task's own starts, and in the dream, from `config.dream_references`."""
     return evaluate_real(agent, config, bundle, seed), evaluate_dream(agent, config, bundle, seed)
 
 

@@ -102,7 +102,8 @@ class RLAWorldEnv(EpisodeEnv):
     - `dataset=None`: other recordings to start from and be rewarded against than the checkpoint's: a token store, a
       data set's folder or file, or `References`.
     - `p_initial_frame=0.5`.
-    - `max_episode_steps=None`: steps; None takes the checkpoint's, in control steps. `gym.make` keeps this one for its
+    - `max_episode_steps=None`: steps; None takes the checkpoint's, in control steps, or with
+      `end_with_reference` as many as the longest reference. `gym.make` keeps this one for its
       own time limit, which comes on top and so can only shorten episodes; make `RLAWorldEnv` itself for longer ones.
     - `chunk=None`: control steps a step, at most the checkpoint's, which None takes.
     - `steps=None`, `temperature=None`: evaluations of the flow, and the factor of the initial noise, of which 0 is the

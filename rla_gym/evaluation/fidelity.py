@@ -40,9 +40,10 @@ def dreamed_positions(
     return found
 
 
-def thing_errors(probe: StateProbe, handles: Handles, found: np.ndarray, spec: dict[str, Any]) -> dict[str, Any]:
+def thing_errors(probe: StateProbe, handles: Handles, found: np.ndarray, store: TokenStore) -> dict[str, Any]:
     """Mean errors in mm after each chunk, of the dream and of "nothing moves", on all and on contact handles."""
-    values = state_values(spec, handles.objects, handles.proprio)
+    values = state_values(store.info["spec"], handles.objects, handles.proprio)
+    episodes = store.episode_of(handles.rows)
     truth = np.stack([values[name] for name in probe.names], axis=-1)
     result: dict[str, Any] = {}
     for thing, columns in pairs_of(probe.names).items():
@@ -58,7 +59,7 @@ def thing_errors(probe: StateProbe, handles: Handles, found: np.ndarray, spec: d
             "contact_error": error[moved].mean(axis=0).tolist() if moved.any() else None,
             "contact_persistence": persistence[moved].mean(axis=0).tolist() if moved.any() else None,
             "contact_ratio": {
-                str(n): ratio_interval(error[moved][:, n], persistence[moved][:, n])
+                str(n): ratio_interval(error[moved][:, n], persistence[moved][:, n], episodes[moved])
                 for n in (1, error.shape[1] - 1)
                 if moved.any()
             },
@@ -70,15 +71,22 @@ def thing_errors(probe: StateProbe, handles: Handles, found: np.ndarray, spec: d
     return result
 
 
-def ratio_interval(error: np.ndarray, persistence: np.ndarray, draws: int = 2000, seed: int = 0) -> list[float]:
-    """Mean error over mean persistence error of handles ``(H,)``, and its 95 % interval by a bootstrap over handles.
+def ratio_interval(
+    error: np.ndarray, persistence: np.ndarray, episodes: np.ndarray, draws: int = 2000, seed: int = 0
+) -> list[float]:
+    """Mean error over mean persistence error of handles ``(H,)``, and its 95 % interval by a bootstrap over episodes.
+
+    Args:
+        episodes: ``(H,)`` that the handles are of: what follows from starts of one episode is alike.
 
     Returns:
         ``[ratio, low, high]``.
     """
-    rows = np.random.default_rng(seed).integers(len(error), size=(draws, len(error)))
-    spread = error[rows].mean(axis=1) / np.maximum(persistence[rows].mean(axis=1), 1e-9)
-    low, high = np.quantile(spread, [0.025, 0.975])
+    _, places = np.unique(episodes, return_inverse=True)
+    count = int(places.max()) + 1
+    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+    tops, bottoms = (drawn @ np.bincount(places, values) for values in (error, persistence))
+    low, high = np.quantile(tops / np.maximum(bottoms, 1e-9), [0.025, 0.975])
     return [float(error.mean() / max(persistence.mean(), 1e-9)), float(low), float(high)]
 
 
@@ -124,7 +132,7 @@ def fidelity(
     for kind in KINDS:
         handles = make_handles(store, task, kind, count, bundle.config.chunk, part=part, seed=seed)
         found = dreamed_positions(bundle, probe, store, handles, **options)
-        entry = thing_errors(probe, handles, found, store.info["spec"])
+        entry = thing_errors(probe, handles, found, store)
         if "target" in things[1:]:
             entry["drift"] = drift(probe, handles, found, store.info["spec"], things[0], "target")
         result["kinds"][kind] = entry

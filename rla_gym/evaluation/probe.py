@@ -159,4 +159,4 @@ def _rows(store: TokenStore, part: str) -> np.ndarray:
     episodes = store.split(part)
     if not len(episodes):
         raise ValueError(f"{store.path} has no {part} episodes to probe: record more episodes")
-    return np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in episodes])
+    return store.rows(episodes)

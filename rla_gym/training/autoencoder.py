@@ -12,7 +12,15 @@ from torch import Tensor, nn
 from rla_gym.data.sampling import sample_chunks, sample_pairs
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig, autoencoder_loss
-from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, weights_hash, without_gradients
+from rla_gym.training.batches import (
+    device_of,
+    exact,
+    held_out,
+    keyed_generators,
+    origin,
+    weights_hash,
+    without_gradients,
+)
 from rla_gym.training.metrics import cosine, moving_patches, persistence_ratio, r2
 from rla_gym.training.principal import principal_directions
 
@@ -70,6 +78,7 @@ class AutoencoderTraining:
             moving_share,
         )
         self.feedback, self.chunk, self.held_out_pairs = feedback, chunk, held_out_pairs
+        held_out(store, max(chunk, max_horizon) + 1)  # an error now, not when it is measured first
         self.episodes = store.split("train")
         self.model = RLAAutoencoder(config, torch.Generator().manual_seed(seed))
         if start is not None:
@@ -102,7 +111,7 @@ class AutoencoderTraining:
     def describe(self) -> dict[str, Any]:
         return {
             "model": asdict(self.config),
-            "data": {"dataset": self.store.info["dataset"], "encoder": self.store.info["encoder"]},
+            "data": origin(self.store),
             "horizons": [self.min_horizon, self.max_horizon],
             "moving": [self.moving_weight, self.moving_quantile, self.moving_share],
             "feedback": self.feedback,

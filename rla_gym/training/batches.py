@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 from collections.abc import Iterator
 from contextlib import contextmanager
+from typing import Any
 
 import numpy as np
 import torch
@@ -19,6 +20,12 @@ def keyed_generators(purpose: str, *key: int) -> tuple[np.random.Generator, torc
     numbers, torchs = np.random.SeedSequence([word, *key]).spawn(2)
     state = int(torchs.generate_state(1, np.uint64)[0])
     return np.random.Generator(np.random.Philox(numbers)), torch.Generator().manual_seed(state)
+
+
+def origin(store: TokenStore) -> dict[str, Any]:
+    """What a run learned from, for its description: data set, encoder and coordinates of the tokens."""
+    info = store.info
+    return {"dataset": info["dataset"], "encoder": info["encoder"], "coordinates": store.coordinates}
 
 
 def held_out(store: TokenStore, frames: int) -> tuple[np.ndarray, str]:
@@ -40,10 +47,7 @@ def held_out(store: TokenStore, frames: int) -> tuple[np.ndarray, str]:
 
 def proprio_statistics(store: TokenStore) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (P,) float32 of proprioception over training episodes; 1 where it never changes."""
-    rows = np.concatenate(
-        [np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in store.split("train")]
-    )
-    values = store.proprio[rows].astype(np.float64)
+    values = store.proprio[store.rows(store.split("train"))].astype(np.float64)
     std = values.std(axis=0)
     std[std < 1e-6] = 1.0
     return torch.from_numpy(values.mean(axis=0)).float(), torch.from_numpy(std).float()

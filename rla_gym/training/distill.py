@@ -14,7 +14,7 @@ from rla_gym.data.tokens import TokenStore
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.student import StudentConfig, make_student
 from rla_gym.trained import TrainedRun
-from rla_gym.training.batches import device_of, exact, held_out, keyed_generators
+from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, origin
 from rla_gym.training.frames import check_same_data, read_frames, some_rows
 
 BACKGROUND_FRAMES = 512
@@ -74,7 +74,7 @@ class DistillTraining:
     def describe(self) -> dict[str, Any]:
         return {
             "model": asdict(self.config),
-            "data": {"dataset": self.store.info["dataset"], "encoder": self.store.info["encoder"]},
+            "data": origin(self.store),
             "options": {"foreground_weight": self.foreground_weight, "max_frames": self.max_frames},
         }
 

@@ -11,7 +11,7 @@ from torch import Tensor, nn
 
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.features import FeaturesConfig, KeypointDecoder, KeypointFeatures
-from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, standardized_proprio
+from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, origin, standardized_proprio
 
 BACKGROUND_FRAMES = 512
 
@@ -40,12 +40,12 @@ class FeaturesTraining:
         self.store, self.config, self.batch_size, self.seed = store, config, batch_size, seed
         self.foreground_weight = foreground_weight
         episodes = store.split("train")
-        self.rows = np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in episodes])
+        self.rows = store.rows(episodes)
         generator, _ = keyed_generators("features background", seed)
         some = np.sort(generator.choice(self.rows, size=min(BACKGROUND_FRAMES, len(self.rows)), replace=False))
         self.background = store.normalized(some).median(dim=0).values
         held, self.prefix = held_out(store, 1)
-        rows = np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in held])
+        rows = store.rows(held)
         generator, _ = keyed_generators("features held out")
         self.held_rows = np.sort(generator.choice(rows, size=min(held_out_frames, len(rows)), replace=False))
         self.proprio = standardized_proprio(store)
@@ -58,7 +58,7 @@ class FeaturesTraining:
     def describe(self) -> dict[str, Any]:
         return {
             "model": asdict(self.config),
-            "data": {"dataset": self.store.info["dataset"], "encoder": self.store.info["encoder"]},
+            "data": origin(self.store),
             "foreground_weight": self.foreground_weight,
             "proprio_size": self.decoder.proprio_size,
         }

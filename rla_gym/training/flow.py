@@ -22,6 +22,7 @@ from rla_gym.training.batches import (
     exact,
     frozen,
     keyed_generators,
+    origin,
     standardized_proprio,
     weights_hash,
     without_gradients,
@@ -146,7 +147,7 @@ class FlowTraining:
     def describe(self) -> dict[str, Any]:
         return {
             "model": asdict(self.config),
-            "data": {"dataset": self.store.info["dataset"], "encoder": self.store.info["encoder"]},
+            "data": origin(self.store),
             "autoencoder": {
                 "config": asdict(self.autoencoder.config),
                 "weights": weights_hash(self.autoencoder),
@@ -156,7 +157,7 @@ class FlowTraining:
         }
 
     def measure_latents(self) -> None:
-        """Sets the model's latent statistics from training pairs drawn as in training."""
+        """Sets the model's latent statistics from training pairs drawn as in training, shorter chunks a little more."""
         if self.config.anchor:
             self.model.components.copy_(self.autoencoder.components)
         generator, _ = keyed_generators("flow latent statistics", self.seed)

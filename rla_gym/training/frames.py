@@ -19,7 +19,7 @@ def check_same_data(store: TokenStore, dataset: EpisodeDataset) -> None:
 
 def some_rows(store: TokenStore, episodes: np.ndarray, count: int, generator: np.random.Generator) -> np.ndarray:
     """Up to `count` different rows of the episodes, drawn evenly, in rising order: (n,) int64."""
-    rows = np.concatenate([np.arange(store.starts[e], store.starts[e] + store.lengths[e]) for e in episodes])
+    rows = store.rows(episodes)
     return np.sort(generator.permutation(rows)[:count])
 
 

@@ -13,7 +13,7 @@ from torch import Tensor, nn
 from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
-from rla_gym.training.batches import device_of, exact, held_out, keyed_generators
+from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, origin
 from rla_gym.training.frames import check_same_data, read_frames, some_rows
 from rla_gym.training.metrics import psnr, ssim_map
 
@@ -76,7 +76,7 @@ class ImageDecoderTraining:
     def describe(self) -> dict[str, Any]:
         return {
             "model": asdict(self.config),
-            "data": {"dataset": self.store.info["dataset"], "encoder": self.store.info["encoder"]},
+            "data": origin(self.store),
             "options": {
                 "ssim_weight": self.ssim_weight,
                 "foreground_weight": self.foreground_weight,

@@ -23,6 +23,11 @@ def check_same(saved: dict[str, Any], present: dict[str, Any], extend: bool, fol
         ValueError: they differ in more than `FREE_ON_RESUME`; the text names each entry.
     """
 
+    if "coordinates" not in saved["trainable"].get("data", {"coordinates": None}):  # the run is older than this entry
+        given = dict(present["trainable"]["data"])
+        given.pop("coordinates", None)
+        present = {**present, "trainable": {**present["trainable"], "data": given}}
+
     def relevant(description: dict[str, Any]) -> dict[str, Any]:
         dropped = FREE_ON_RESUME + (("steps",) if extend else ())
         loop = {name: value for name, value in description["loop"].items() if name not in dropped}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
 
 import gymnasium as gym
@@ -160,3 +161,27 @@ def test_export_refuses_a_flow_of_another_autoencoder(
     assert main(exported) == 2
     assert "train the flow again" in capsys.readouterr().err
     assert not (tmp_path / "checkpoint").exists()
+
+
+def test_a_stopped_autoencoder_is_not_built_on(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    other = Made(tmp_path)
+    shutil.copytree(made.run, other.run)
+    state = next(Path(other.run, "autoencoder").rglob("state.json"))
+    state.write_text(state.read_text().replace('"steps": 2', '"steps": 9'))
+    flow = ["train", "flow", "--tokens", made.tokens, "--out", other.run, "--steps", "2", "--no-tensorboard"]
+    export = ["export", "--run", other.run, "--tokens", made.tokens, "--data", made.data, "--references", "2",
+              "--out", str(tmp_path / "checkpoint")]  # fmt: skip
+    for command in ([*flow, "--out", other.run], export):
+        assert main(command) == 2
+        assert "was stopped at step 2 of 9" in capsys.readouterr().err
+    assert main([*export, "--unfinished"]) == 0
+    assert load_checkpoint(tmp_path / "checkpoint").config.steps == 1
+
+
+def test_too_short_episodes_are_told_before_any_training(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    train = ["train", "all", "--tokens", made.tokens, "--data", made.data, "--out", str(tmp_path / "run")]
+    assert main([*train, "--chunk", "40"]) == 2
+    assert "has the 121 frames of 3 chunks of 40 actions" in capsys.readouterr().err
+    assert not (tmp_path / "run").exists()

@@ -19,9 +19,9 @@ def probe(encoded: TokenStore) -> StateProbe:
 def test_perfect_positions_have_no_error_and_persistence_counts_motion(encoded: TokenStore, probe: StateProbe) -> None:
     handles = make_handles(encoded, make_task("push-cube"), "recorded", 6, 4, 3, part="train")
     truth = np.concatenate([handles.objects[..., [0, 1, 3, 4]], handles.proprio[..., :2]], axis=2)
-    perfect = thing_errors(probe, handles, truth, encoded.info["spec"])
+    perfect = thing_errors(probe, handles, truth, encoded)
     assert max(perfect["cube"]["error"]) == 0 and max(perfect["pusher"]["error"]) == 0
-    frozen = thing_errors(probe, handles, np.repeat(truth[:, :1], 4, axis=1), encoded.info["spec"])
+    frozen = thing_errors(probe, handles, np.repeat(truth[:, :1], 4, axis=1), encoded)
     assert frozen["pusher"]["error"] == pytest.approx(frozen["pusher"]["persistence"])
     assert frozen["target"]["persistence"] == pytest.approx([0, 0, 0, 0])
 
@@ -59,7 +59,12 @@ def test_ratio_interval_covers_the_truth_and_narrows_with_handles() -> None:
     rng = np.random.default_rng(0)
     persistence = rng.uniform(50, 150, 2000)
     error = 0.2 * persistence + rng.normal(0, 5, 2000)
-    ratio, low, high = ratio_interval(error, persistence)
+    episodes = np.arange(2000)
+    ratio, low, high = ratio_interval(error, persistence, episodes)
     assert low < 0.2 < high and ratio == pytest.approx(0.2, abs=0.005)
-    _, wide_low, wide_high = ratio_interval(error[:50], persistence[:50])
+    _, wide_low, wide_high = ratio_interval(error[:50], persistence[:50], episodes[:50])
     assert wide_high - wide_low > 3 * (high - low)
+    # Starts of one episode that tell the same count as one.
+    same = [np.repeat(values[:50], 40) for values in (error, persistence, episodes)]
+    assert ratio_interval(*same) == pytest.approx([ratio_interval(error[:50], persistence[:50], episodes[:50])[0],
+                                                   wide_low, wide_high])  # fmt: skip

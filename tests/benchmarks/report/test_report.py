@@ -47,7 +47,8 @@ def results(factors: dict[str, float], seed: int = 0) -> dict[str, Any]:
     return rounded(
         {
             **found, "task": "push-cube", "commit": "abc", "versions": {"torch": "2"}, "seeds": {"handles": 0},
-            "settings": {"strips": None}, "minutes": 1.5, "horizons": [1, 6], "reference": "rla-wm", "thing": "cube",
+            "settings": {"strips": None, "images": 20, "sampled": 10},
+            "minutes": 1.5, "horizons": [1, 6], "reference": "rla-wm", "thing": "cube",
             "handles": {"count": 40, "episodes": 20, "part": "test", "chunk": 4}, "models": runs, "measures": measures,
             "runs": {model: {"name": model, **made} for model in ("rla-wm", "dino-wm")},
         }
