@@ -10,6 +10,7 @@ curve (`curve.json`). The same command goes on where a killed one stopped.
 from __future__ import annotations
 
 import json
+import time
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -77,11 +78,12 @@ def main(args: Args) -> dict[str, Any]:
         raise KeyError(f"no model {args.model!r}; there are {', '.join(STAGES)}")
     use_threads(args.threads)
     setting = setting_of(args)
-    finished, trained = True, {}
+    finished, trained, began = True, dict[str, Any](), time.monotonic()
     for stage in STAGES[args.model]:
         if stage.folder == "autoencoder" and args.autoencoder is not None:
             continue
-        trained[stage.folder] = train_stage(stage, setting, args)
+        left = None if args.stop_after is None else max(0.0, 60 * args.stop_after - (time.monotonic() - began))
+        trained[stage.folder] = train_stage(stage, setting, args, left)
         finished = trained[stage.folder]["finished"]
         if not finished:
             print(f"{args.model}, {stage.folder}: stopped; the same command goes on from here")
@@ -118,8 +120,8 @@ def setting_of(args: Args) -> Setting:
     )
 
 
-def train_stage(stage: Stage, setting: Setting, args: Args) -> dict[str, Any]:
-    """Plan and run one training; its plan, parameters and held-out curve."""
+def train_stage(stage: Stage, setting: Setting, args: Args, left: float | None) -> dict[str, Any]:
+    """Plan and run one training of at most `left` seconds by the clock; its plan, parameters and held-out curve."""
     loop = {**loop_of(stage, setting, args.precision), "seed": setting.seed}
     loop["lr"] = learning_rate(stage, args)
     folder = setting.out / stage.folder
@@ -139,7 +141,7 @@ def train_stage(stage: Stage, setting: Setting, args: Args) -> dict[str, Any]:
         eval_every=max(1, steps // MEASUREMENTS),
         save_every=max(1, steps // (2 * MEASUREMENTS)),
         log_every=max(1, steps // (4 * MEASUREMENTS)),
-        max_seconds=None if args.stop_after is None else 60 * args.stop_after,
+        max_seconds=left,
     )
     print(f"{args.model}, {stage.folder}: {steps} steps of {planned['seconds_a_step']:.3f} s, in {folder}", flush=True)
     trainable = stage.build(setting)
