@@ -49,7 +49,7 @@ MEASURES = {
     "step": "number of the step alone",
 }
 
-RAW = ("error", "still", "disagreement", "latent", "data_distance")
+RAW = ("error", "still", "disagreement", "latent", "data_distance", "episode")
 """What the file keeps of every step; the rest follows from these."""
 
 
@@ -91,7 +91,10 @@ def true_tokens(bundle: Bundle, task: Task, store: TokenStore, handles: Handles)
 def dream_handles(
     bundle: Bundle, store: TokenStore, handles: Handles, truth: Tensor, samples: int, seed: int
 ) -> dict[str, np.ndarray]:
-    """Error and uncertainties of the dreamed steps, each (H, n) float32, and "still", the error of standing still."""
+    """Error and uncertainties of the dreamed steps, each (H, n) float32, and "still", the error of standing still.
+
+    "episode" (H,) is that of each start.
+    """
     distance = DataDistance(bundle, handles.chunks.shape[2])
     blocks = []
     for first in range(0, len(handles.rows), BLOCK):
@@ -122,44 +125,47 @@ def dream_handles(
     for name in ("disagreement", "latent"):
         found[f"{name}_total"] = np.sqrt(np.cumsum(found[name] ** 2, axis=1))
     found["step"] = np.broadcast_to(np.arange(1.0, found["error"].shape[1] + 1), found["error"].shape)
+    found["episode"] = store.episode_of(handles.rows)
     return found
 
 
 def interval(
-    statistic: Callable[..., float], values: Sequence[np.ndarray], starts: int, seed: int = 0, draws: int = DRAWS
+    statistic: Callable[..., float], values: Sequence[np.ndarray], episodes: np.ndarray, seed: int = 0
 ) -> list[float]:
-    """[statistic, low, high]: of `values`, arrays (G * starts, ...) each, with a 95 % bootstrap interval over starts.
+    """[statistic, low, high]: of `values`, arrays (N, ...) each, with a 95 % bootstrap interval over `episodes` (N,).
 
-    What was dreamed from one start belongs together, whatever the kind of actions (G kinds, one after another) and the
-    step: starts are resampled.
+    What was dreamed from starts of one episode belongs together, whatever the kind of actions and the step.
     """
-    kinds = np.arange(len(values[0]) // starts)[:, None] * starts
-    rows = np.random.default_rng(seed).integers(starts, size=(draws, starts))
-    spread = [statistic(*(value[(kinds + chosen).ravel()] for value in values)) for chosen in rows]
+    _, places = np.unique(episodes, return_inverse=True)
+    members = [np.flatnonzero(places == place) for place in range(int(places.max()) + 1)]
+    drawn = np.random.default_rng(seed).integers(len(members), size=(DRAWS, len(members)))
+    chosen = (np.concatenate([members[place] for place in row]) for row in drawn)
+    spread = [statistic(*(value[rows] for value in values)) for rows in chosen]
     low, high = np.quantile(spread, [0.025, 0.975])
     return [statistic(*values), float(low), float(high)]
 
 
-def correlations(found: dict[str, np.ndarray], starts: int, seed: int) -> dict[str, dict[str, list[float]]]:
+def correlations(found: dict[str, np.ndarray], seed: int) -> dict[str, dict[str, list[float]]]:
     """Spearman's correlation of each measure with the error: of the first step, the last step and all steps."""
-    error = found["error"]
+    error, episodes = found["error"], found["episode"]
     return {
         name: {
-            "first": interval(spearman, [found[name][:, 0], error[:, 0]], starts, seed),
-            "last": interval(spearman, [found[name][:, -1], error[:, -1]], starts, seed),
-            "all": interval(spearman, [found[name], error], starts, seed),
+            "first": interval(spearman, [found[name][:, 0], error[:, 0]], episodes, seed),
+            "last": interval(spearman, [found[name][:, -1], error[:, -1]], episodes, seed),
+            "all": interval(spearman, [found[name], error], episodes, seed),
         }
         for name in MEASURES
     }
 
 
-def bins(measure: np.ndarray, error: np.ndarray, seed: int) -> list[dict[str, float]]:
-    """Mean error in `BINS` bins of as many steps each, by a measure; both (H, n), intervals by resampling steps."""
+def bins(measure: np.ndarray, error: np.ndarray, episodes: np.ndarray, seed: int) -> list[dict[str, float]]:
+    """Mean error in `BINS` bins of as many steps each, by a measure; both (H, n), of the `episodes` (H,)."""
+    owners = np.broadcast_to(episodes[:, None], error.shape).ravel()
     order = np.argsort(measure, axis=None, kind="stable")
     result = []
     for part in np.array_split(order, min(BINS, len(order))):
         inside = error.ravel()[part]
-        mean, low, high = interval(lambda values: float(values.mean()), [inside], len(inside), seed)
+        mean, low, high = interval(lambda values: float(values.mean()), [inside], owners[part], seed)
         result.append({"measure": float(measure.ravel()[part].mean()), "error": mean, "low": low, "high": high})
     return result
 
@@ -196,7 +202,7 @@ def draw(path: Path, groups: dict[str, dict[str, np.ndarray]], seed: int) -> Non
     )
     for axes, (name, steps, title) in zip(figure.subplots(1, 3, sharey=True), panels, strict=True):
         for kind, found in groups.items():
-            points = bins(found[name][:, steps], found["error"][:, steps], seed)
+            points = bins(found[name][:, steps], found["error"][:, steps], found["episode"], seed)
             place, error, low, high = (
                 np.array([point[key] for point in points]) for key in ("measure", "error", "low", "high")
             )
@@ -229,8 +235,10 @@ def main(args: Args) -> None:
         name: {
             "error": found["error"].mean(axis=0).tolist(),
             "still": found["still"].mean(axis=0).tolist(),
-            "spearman": correlations(found, args.count, args.seed),
-            "bins": {measure: bins(found[measure], found["error"], args.seed) for measure in MEASURES},
+            "spearman": correlations(found, args.seed),
+            "bins": {
+                measure: bins(found[measure], found["error"], found["episode"], args.seed) for measure in MEASURES
+            },
         }
         for name, found in groups.items()
     }

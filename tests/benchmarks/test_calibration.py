@@ -23,7 +23,7 @@ def test_rank_correlation() -> None:
     assert spearman(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 3])) == pytest.approx(3 / np.sqrt(10))
 
 
-def test_intervals_resample_starts_and_not_steps() -> None:
+def test_intervals_resample_episodes_and_not_steps() -> None:
     rng = np.random.default_rng(0)
     starts = rng.normal(size=(40, 1))
     steps = np.repeat(starts, 6, axis=1)
@@ -31,15 +31,15 @@ def test_intervals_resample_starts_and_not_steps() -> None:
     def mean(values: np.ndarray) -> float:
         return float(values.mean())
 
-    found, low, high = interval(mean, [steps], 40)
+    found, low, high = interval(mean, [steps], np.arange(40))
     assert low < found < high and high - low == pytest.approx(4 * starts.std() / np.sqrt(40), rel=0.2)
-    twice = interval(mean, [np.concatenate([steps, steps])], 40)
-    assert twice == pytest.approx([found, low, high])  # another kind of actions from the same starts adds no start
+    twice = interval(mean, [np.concatenate([steps, steps])], np.tile(np.arange(40), 2))
+    assert twice == pytest.approx([found, low, high])  # another kind of actions from the same starts adds no episode
 
 
 def test_bins_follow_the_error() -> None:
     error = np.arange(60.0).reshape(10, 6)
-    points = bins(error * 2, error, 0)
+    points = bins(error * 2, error, np.arange(10), 0)
     assert [point["measure"] for point in points] == [2 * point["error"] for point in points]
     assert all(point["low"] <= point["error"] <= point["high"] for point in points)
 
@@ -53,7 +53,7 @@ def test_a_dream_is_compared_with_what_the_simulator_shows(bundle: Bundle, encod
     found = dream_handles(bundle, encoded, handles, truth, samples=2, seed=0)
     assert {name: values.shape for name, values in found.items()} == dict.fromkeys(
         [*MEASURES, "error", "still"], (3, 2)
-    )
+    ) | {"episode": (3,)}
     assert (found["disagreement"] > 0).all() and (found["disagreement_total"][:, 1] > found["disagreement"][:, 1]).all()
     expected = (encoded.normalized(handles.rows) - truth[:, 0]).square().mean(dim=(1, 2)).sqrt()
     np.testing.assert_allclose(found["still"][:, 0], expected, rtol=1e-5)
