@@ -135,10 +135,11 @@ def quality(bundle: Bundle, store: TokenStore, config: QualityConfig) -> dict[st
     Returns:
         JSON-able. `part` of the episodes, `starts`, `still`: by chunks, errors of "nothing moves". `rows`: the means
         of the measures of `errors`; `to_last`, their ratios to those of most Euler steps as [ratio, low, high],
-        the 95 % interval by a bootstrap over starts; and the `raw` values of all starts. `bf16`: by chunks, the same
+        the 95 % interval by a bootstrap over episodes; and the `raw` values of all starts. `bf16`: by chunks, the same
         ratios of the checkpoint's sampler in bfloat16 to it in float32.
     """
     judge, rows = Judge(bundle, store, config), []
+    episodes = store.episode_of(judge.truth.rows)
     for temperature in config.temperatures:
         rules = [(steps, "euler") for steps in config.steps] + [(steps, "midpoint") for steps in config.midpoint]
         measured = {
@@ -153,7 +154,7 @@ def quality(bundle: Bundle, store: TokenStore, config: QualityConfig) -> dict[st
                         "steps": steps,
                         "rule": rule,
                         **_means(own),
-                        "to_last": _ratios(own, measured[config.steps[-1], "euler"][number]),
+                        "to_last": _ratios(own, measured[config.steps[-1], "euler"][number], episodes),
                         "raw": {name: np.round(values, 5).tolist() for name, values in own.items()},
                     }
                 )
@@ -162,9 +163,10 @@ def quality(bundle: Bundle, store: TokenStore, config: QualityConfig) -> dict[st
     return {
         "part": judge.truth.part,
         "starts": len(judge.truth.rows),
+        "episodes": episodes.tolist(),
         "still": {str(number): _means(own) for number, own in judge.still.items()},
         "rows": rows,
-        "bf16": {str(number): _ratios(rough[number], exact[number]) for number in exact},
+        "bf16": {str(number): _ratios(rough[number], exact[number], episodes) for number in exact},
     }
 
 
@@ -172,8 +174,8 @@ def _means(own: dict[str, np.ndarray]) -> dict[str, float]:
     return {name: float(values.mean()) for name, values in own.items()}
 
 
-def _ratios(own: dict[str, np.ndarray], other: dict[str, np.ndarray]) -> dict[str, list[float]]:
+def _ratios(own: dict[str, np.ndarray], other: dict[str, np.ndarray], episodes: np.ndarray) -> dict[str, list[float]]:
     def ratio(one: np.ndarray, two: np.ndarray) -> float:
         return float(one.mean() / two.mean())
 
-    return {name: interval(ratio, [own[name], other[name]], len(own[name])) for name in own}
+    return {name: interval(ratio, [own[name], other[name]], episodes) for name in own}

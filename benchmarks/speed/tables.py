@@ -175,7 +175,7 @@ def euler(found: dict[str, Any]) -> str:
     note = (
         "Energy score of dreamed tokens over that of standing still (without noise, T = 0, the ratio of distances to "
         f"the truth), on {quality['starts']} starts of {quality['part']} episodes; in brackets over that of "
-        f"{_count(most, 'Euler step')}, 95 % intervals by bootstrap over starts."
+        f"{_count(most, 'Euler step')}, 95 % intervals by bootstrap over episodes."
     )
     return "\n".join([*lines, "", note])
 
