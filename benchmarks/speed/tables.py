@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from statistics import median
 from typing import Any
 
 NAMES = {
@@ -21,6 +22,8 @@ NAMES = {
 """Rows of README's table; flows from noise are added as they are called."""
 AGAINST = {"real": "environment", "video-diffusion, frames alone": "dream, pictures"}
 """What a row is compared with, where that is not the dream: what does as much."""
+SHARE, DISTURBED = 0.9, "†"
+"""Least share of a core that a timing has undisturbed, and the mark of those that had less."""
 
 
 def race_of(found: dict[str, Any], batch: int, precision: str) -> dict[str, Any]:
@@ -87,6 +90,8 @@ def speed(found: dict[str, Any]) -> str:
         f"{_count(own['steps'], 'Euler step')} where no number is given{drawn}.",
     ]
     parts += [rates(found, precision) for precision in found["peaks"]]
+    if any(DISTURBED in part for part in parts):
+        parts.append(f"{DISTURBED}: other work took more than a tenth of its core meanwhile.")
     parts.append(" ".join([stages(found), memory(found), growth(found), _origin(found["settings"])]))
     if found["quality"] is not None:
         parts.append(euler(found))
@@ -190,11 +195,17 @@ def _rate(race: dict[str, Any], name: str) -> str:
     if name not in race["timed"]:
         return "–"
     rate = race["timed"][name]["per_second"]
+    mark = DISTURBED if core_share(race["timed"][name]["turns"]) < SHARE else ""
     own = AGAINST.get(name, "dream")
     ratio = race["ratios"].get(own, {}).get(name)
     if ratio is None or name in ("dream", "environment", "dream, pictures"):
-        return _digits(rate)
-    return f"{_digits(rate)} ({_digits(ratio[0])}×)"
+        return f"{_digits(rate)}{mark}"
+    return f"{_digits(rate)}{mark} ({_digits(ratio[0])}×)"
+
+
+def core_share(turns: list[dict[str, float]]) -> float:
+    """How much of one core it had in the median turn; above 1 where it runs on several."""
+    return median(turn["cpu_seconds"] / turn["seconds"] for turn in turns)
 
 
 def _digits(value: float) -> str:

@@ -21,7 +21,7 @@ from benchmarks.speed.models import BUILDERS, Evaluations, built, setting_of
 from benchmarks.speed.quality import errors
 from benchmarks.speed.run import Args, main
 from benchmarks.speed.scaling import batch_exponents, exponent
-from benchmarks.speed.tables import few_steps, speed
+from benchmarks.speed.tables import _rate, core_share, few_steps, speed
 from rla_gym.checkpoint import load_checkpoint
 from rla_gym.data import TokenStore
 from rla_gym.files import read_json
@@ -39,6 +39,15 @@ def test_all_take_turns_and_every_other_round_backwards() -> None:
     assert {name: [turn["runs"] for turn in own] for name, own in found.items()} == {"a": [1, 1], "b": [1, 1]}
     with pytest.raises(ValueError, match="different names"):
         race([entrants[0], entrants[0]], 1, 0.0)
+
+
+def test_timings_beside_other_work_are_marked() -> None:
+    turns = [{"seconds": 1.0, "cpu_seconds": share} for share in (0.5, 0.8, 0.99)]
+    assert core_share(turns) == 0.8
+    race = {"timed": {"dream": {"per_second": 20.0, "turns": turns}}, "ratios": {}}
+    assert _rate(race, "dream") == "20†"
+    race["timed"]["dream"]["turns"] = turns[2:]
+    assert _rate(race, "dream") == "20"
 
 
 def test_rates_are_of_the_median_turn_and_ratios_of_turns_of_one_round() -> None:
