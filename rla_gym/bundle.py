@@ -212,11 +212,16 @@ class Bundle:
         They pass the same channel map and float16 rounding as the stored tokens. A recorded frame gives the recorded
         tokens, up to the rounding of bf16 where the store was encoded in it.
         """
+        with torch.inference_mode():
+            return (self.stored_tokens(frames).float() - self.mean.cpu()) / self.std.cpu()
+
+    def stored_tokens(self, frames: np.ndarray) -> Tensor:
+        """Tokens (B, L, C) float16 on the CPU of frames (B, H, W, 3) uint8, as a token store holds them."""
         with torch.inference_mode(), WholeBlocks():
             tokens = self.encoder.encode(torch.from_numpy(np.ascontiguousarray(frames))).cpu()
             if self.pca_mean is not None and self.pca_components is not None:
                 tokens = F.linear(tokens - self.pca_mean.cpu(), self.pca_components.cpu())
-            return (tokens.half().float() - self.mean.cpu()) / self.std.cpu()
+            return tokens.half()
 
     def standardize_proprio(self, proprio: Tensor) -> Tensor:
         """Proprioception (..., P) in the task's units to standardised float32; (..., 0) for a model without any."""

@@ -9,13 +9,11 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
 from rla_gym.bundle import Bundle
 from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
 from rla_gym.data.store import TokenStore, first_rows, split_episodes
 from rla_gym.references import PARTS, References
-from rla_gym.rows import WholeBlocks
 
 STORE = "tokens"
 """Folder inside a data set's folder where its token store may lie."""
@@ -62,7 +60,7 @@ def encode_references(episodes: EpisodeDataset, bundle: Bundle) -> References:
                 f"{bundle.config.name!r} takes {bundle.config.frame_size[0]}x{bundle.config.frame_size[1]}: record or "
                 "resize them so"
             )
-        tokens += [stored_tokens(bundle, frames[at : at + BATCH]) for at in range(0, len(frames), BATCH)]
+        tokens += [bundle.stored_tokens(frames[at : at + BATCH]).clone() for at in range(0, len(frames), BATCH)]
         arrays = episodes.arrays(index)
         for name in ("actions", "proprio", "states", "objects"):
             values = arrays[name]
@@ -82,15 +80,6 @@ def encode_references(episodes: EpisodeDataset, bundle: Bundle) -> References:
         parts=torch.from_numpy(parts),
         **{name: torch.from_numpy(values) for name, values in rows.items()},
     )
-
-
-def stored_tokens(bundle: Bundle, frames: np.ndarray) -> Tensor:
-    """Tokens (B, L, C) float16 of frames (B, H, W, 3) uint8, as a token store holds them: not standardised."""
-    with torch.inference_mode(), WholeBlocks():  # as `Bundle.encode_frames`, before it standardises
-        tokens = bundle.encoder.encode(torch.from_numpy(np.ascontiguousarray(frames))).cpu()
-        if bundle.pca_mean is not None and bundle.pca_components is not None:
-            tokens = F.linear(tokens - bundle.pca_mean.cpu(), bundle.pca_components.cpu())
-    return tokens.half().clone()
 
 
 def check_store(store: TokenStore, bundle: Bundle) -> None:

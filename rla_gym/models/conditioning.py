@@ -37,16 +37,3 @@ class Conditioning:
         if n < 1:
             raise ValueError(f"n is {n}, expected at least 1 draw")
         return replace(self, draws=self.draws * n)
-
-    def __getitem__(self, rows: slice | torch.Tensor) -> Conditioning:
-        """The conditioning, one draw each, of some rows of `len(self)`: slice, int64 index or bool mask."""
-        index = torch.arange(len(self), device=self.tokens.device)[rows].reshape(-1) // self.draws
-        return Conditioning(
-            action=self.action[index],
-            tokens=self.tokens[index],
-            keys=tuple(key[index] for key in self.keys),
-            values=tuple(value[index] for value in self.values),
-            proprio_delta=None if self.proprio_delta is None else self.proprio_delta[index],
-            change=None if self.change is None else self.change[index],
-            anchor=None if self.anchor is None else self.anchor[index],
-        )

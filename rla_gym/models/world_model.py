@@ -242,23 +242,3 @@ class FlowWorldModel(LatentSpace):
         if conditioning.proprio_delta is None:
             raise ValueError("the model was built with proprio_size=0 and predicts no proprioception")
         return conditioning.proprio_delta
-
-    def forward(
-        self,
-        x: torch.Tensor,
-        t: torch.Tensor,
-        tokens: torch.Tensor,
-        chunk: torch.Tensor,
-        lengths: torch.Tensor | None = None,
-        proprio: torch.Tensor | None = None,
-    ) -> tuple[torch.Tensor, torch.Tensor | None]:
-        """One training pass: velocity (B·n, N, D) at `x` (B·n, N, D), and proprioception change (B, P) or
-        None.
-
-        The conditioning of the B rows is computed once and shared by the n consecutive draws of each row.
-        """
-        conditioning = self.condition(tokens, chunk, lengths, proprio)
-        if x.shape[0] % len(conditioning):
-            raise ValueError(f"x has {x.shape[0]} rows, expected a multiple of the {len(conditioning)} of tokens")
-        conditioning = conditioning.repeat(x.shape[0] // len(conditioning))
-        return self.velocity(x, t, conditioning), conditioning.proprio_delta
