@@ -53,6 +53,6 @@ def test_recording_is_a_function_of_the_seed(bundle: Bundle) -> None:
 
 def test_a_hopeless_expert_is_an_error(bundle: Bundle) -> None:
     task = make_task(bundle.config.task, max_steps=8)
-    with pytest.raises(RuntimeError, match="lower the noise"):
+    with pytest.raises(ValueError, match="lower the noise"):
         record_demonstrations(bundle, task, 1, 30.0, 0)
     task.close()
