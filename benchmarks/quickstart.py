@@ -121,7 +121,7 @@ def quickstart(found: dict[str, Any]) -> str:
         words = each["command"]
         name = " ".join(words[:2]) if words[0] == "train" else words[0]
         again = "" if each["goes"] == 1 else f" (the last of {each['goes']} goes)"
-        rows.append(f"| `rla-gym {name}` | {each['minutes']:.1f}{again} | {each['core_minutes']:.1f} |")
+        rows.append(f"| `{name}` | {each['minutes']:.1f}{again} | {each['core_minutes']:.1f} |")
     total = [sum(each[place] for each in found["commands"]) for place in ("minutes", "core_minutes")]
     rows.append(f"| all | {total[0]:.0f} | {total[1]:.0f} |")
     cube = found["eval"]["kinds"]["recorded"]["cube"]
