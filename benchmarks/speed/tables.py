@@ -92,7 +92,9 @@ def speed(found: dict[str, Any]) -> str:
     parts += [rates(found, precision) for precision in found["peaks"]]
     if any(DISTURBED in part for part in parts):
         parts.append(f"{DISTURBED}: other work took more than a tenth of its core meanwhile.")
-    parts.append(" ".join([stages(found), memory(found), growth(found), _origin(found["settings"])]))
+    parts.append(" ".join(
+            [stages(found), memory(found), growth(found), _origin(found["settings"]), found.get("beside", "")]
+        ).strip())
     if found["quality"] is not None:
         parts.append(euler(found))
     return "\n\n".join(parts)
