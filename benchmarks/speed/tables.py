@@ -92,9 +92,8 @@ def speed(found: dict[str, Any]) -> str:
     parts += [rates(found, precision) for precision in found["peaks"]]
     if any(DISTURBED in part for part in parts):
         parts.append(f"{DISTURBED}: other work took more than a tenth of its core meanwhile.")
-    parts.append(" ".join(
-            [stages(found), memory(found), growth(found), _origin(found["settings"]), found.get("beside", "")]
-        ).strip())
+    told = [stages(found), memory(found), growth(found), _origin(found["settings"]), found.get("beside", "")]
+    parts.append(" ".join(filter(None, told)))
     if found["quality"] is not None:
         parts.append(euler(found))
     return "\n\n".join(parts)
