@@ -27,7 +27,7 @@ from benchmarks.baselines.shared import Shared
 from benchmarks.baselines.sizes import rla_wm_count
 from benchmarks.baselines.trained import load_model
 from benchmarks.record import run_record
-from rla_gym.cli.stages import LEARNING_RATES
+from rla_gym.cli.optimization import LEARNING_RATES
 from rla_gym.cli.threads import use_threads
 from rla_gym.data import EpisodeDataset, TokenStore
 from rla_gym.files import write_json

@@ -9,15 +9,14 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from rla_gym.cli.optimization import LEARNING_RATES, Sizes
 from rla_gym.cli.stages import (
     FOLDERS,
-    LEARNING_RATES,
     AutoencoderStage,
     DecoderStage,
     FeaturesStage,
     FlowStage,
     ImageDecoderStage,
-    Sizes,
     Stage,
     StudentStage,
 )
