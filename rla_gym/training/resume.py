@@ -23,10 +23,10 @@ def check_same(saved: dict[str, Any], present: dict[str, Any], extend: bool, fol
         ValueError: they differ in more than `FREE_ON_RESUME`; the text names each entry.
     """
 
-    if "coordinates" not in saved["trainable"].get("data", {"coordinates": None}):  # the run is older than this entry
-        given = dict(present["trainable"]["data"])
-        given.pop("coordinates", None)
-        present = {**present, "trainable": {**present["trainable"], "data": given}}
+    trained = present["trainable"]
+    if "data" in trained and "coordinates" not in saved["trainable"].get("data", {}):  # the run is older than that
+        data = {name: value for name, value in trained["data"].items() if name != "coordinates"}
+        present = {**present, "trainable": {**trained, "data": data}}
 
     def relevant(description: dict[str, Any]) -> dict[str, Any]:
         dropped = FREE_ON_RESUME + (("steps",) if extend else ())
