@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
+from rla_gym.consistency import check_config
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
@@ -83,6 +84,9 @@ class BundleConfig:
     data_card: Mapping[str, Any] = field(default_factory=dict)
     training_card: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        check_config(self)
 
     @property
     def action_size(self) -> int:

@@ -13,18 +13,20 @@ from __future__ import annotations
 
 import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from rla_gym.bundle import Bundle, BundleConfig
 from rla_gym.card import card_markdown
-from rla_gym.files import read_json, sha256_file, write_json
+from rla_gym.consistency import check_bundle
+from rla_gym.digests import check_intact, read_object, with_digest
+from rla_gym.files import sha256_file, write_json
 from rla_gym.hub import download, is_hub_id
 from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.models.encoder import Encoder
@@ -32,9 +34,12 @@ from rla_gym.models.features import KeypointFeatures
 from rla_gym.models.image_decoder import ImageDecoder
 from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.references import FILE_NAME, References
+from rla_gym.tensors import built, check_file_inside, check_fit, read_tensors
 from rla_gym.typed import build, check
 
 SCHEMA = 1
+AGAIN = "export or fetch the checkpoint again"
+"""What to do about a checkpoint that is damaged."""
 CONFIG, MODEL, ENCODER = "config.json", "model.safetensors", "encoder.safetensors"
 REFERENCES = f"references/{FILE_NAME}"
 BUILT_IN = Path(__file__).parent / "checkpoints"
@@ -83,7 +88,7 @@ def save_checkpoint(folder: str | Path, bundle: Bundle, half: bool = True) -> Pa
         (temporary / "README.md").write_text(card_markdown(bundle), encoding="utf-8")
         for name in files:
             (temporary / name).chmod(0o644)  # safetensors writes files that others may not read
-        write_json(temporary / CONFIG, {"schema": SCHEMA, **asdict(bundle.config), "files": files})
+        write_json(temporary / CONFIG, with_digest({"schema": SCHEMA, **asdict(bundle.config), "files": files}))
         _replace_folder(temporary, folder)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
@@ -149,60 +154,93 @@ def _from_hub(text: str, built_in: str) -> Path:
 @lru_cache(maxsize=4)
 def _load(folder: Path, modified: int, inode: int) -> Bundle:
     """Read a checkpoint; `modified` and `inode` of its configuration are there to tell versions apart."""
-    raw = read_json(folder / CONFIG)
-    schema = raw.pop("schema", None) if isinstance(raw, dict) else None
-    if not isinstance(schema, int) or isinstance(schema, bool):
+    raw, intact = read_object(folder / CONFIG)
+    schema = raw.pop("schema", None)
+    if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise ValueError(f"{folder / CONFIG} has no schema version: it is no rla_gym checkpoint")
     if schema > SCHEMA:
         raise ValueError(f"{folder} has schema {schema}, this version of rla_gym reads up to {SCHEMA}: upgrade rla_gym")
     files: dict[str, StoredFile] = check(
-        Mapping[str, StoredFile], raw.pop("files", None), folder / CONFIG, "export or fetch it again", "files"
+        Mapping[str, StoredFile], raw.pop("files", None), folder / CONFIG, AGAIN, "files"
     )
     config = config_from_dict(raw, folder)
-    tensors = _read_tensors(folder / MODEL, files.get(MODEL))
+    check_intact(folder / CONFIG, intact, AGAIN)
+    tensors = _read_tensors(folder, MODEL, files)
     if config.flow.anchor and "autoencoder.components" in tensors:
         tensors["flow.components"] = tensors["autoencoder.components"]
-    references = References.from_tensors(_read_tensors(folder / REFERENCES, files.get(REFERENCES)), folder / REFERENCES)
-    models: dict[str, Any] = {
-        "autoencoder": RLAAutoencoder(config.autoencoder),
-        "flow": FlowWorldModel(config.flow),
-        "features": KeypointFeatures(config.features),
-        "image_decoder": config.image_decoder and ImageDecoder(config.image_decoder),
+    references = References.from_tensors(_read_tensors(folder, REFERENCES, files), folder / REFERENCES)
+    makers: dict[str, Any] = {
+        "autoencoder": lambda: RLAAutoencoder(config.autoencoder),
+        "flow": lambda: FlowWorldModel(config.flow),
+        "features": lambda: KeypointFeatures(config.features),
     }
-    for name, model in models.items():
-        if model is not None:
-            _fill(model, name, tensors, folder)
-    statistics: dict[str, Any] = {}
-    for name in STATISTICS:
-        if f"stats.{name}" not in tensors:
-            raise KeyError(f"{folder / MODEL} lacks the tensor 'stats.{name}': export or fetch the checkpoint again")
-        statistics[name] = tensors[f"stats.{name}"].float()
-    statistics |= {name: tensors.get(f"stats.{name}") for name in OPTIONAL_STATISTICS}
+    if config.image_decoder is not None:
+        decoder = config.image_decoder
+        makers["image_decoder"] = lambda: ImageDecoder(decoder)
+    parts = _by_part(tensors, (*makers, "stats"), folder / MODEL)
+    models = {name: built(make, parts[name], folder / MODEL, AGAIN, f"{name}.") for name, make in makers.items()}
+    statistics = _statistics(parts["stats"], config, folder / MODEL)
     encoder_path = None
     if ENCODER in files:
-        _check_file(folder / ENCODER, files[ENCODER])
+        _check_file(folder, ENCODER, files)
         encoder_path = folder / ENCODER
-    return Bundle(config=config, references=references, encoder_path=encoder_path, path=folder, **models, **statistics)
+    bundle = Bundle(
+        config=config, references=references, encoder_path=encoder_path, path=folder, **models, **statistics
+    )
+    check_bundle(bundle, folder, AGAIN)
+    return bundle
 
 
 def config_from_dict(raw: Mapping[str, Any], place: Path) -> BundleConfig:
     """The configuration of what `json` gave; a ValueError names what is unknown, missing or of another type."""
-    config: BundleConfig = build(BundleConfig, raw, place / CONFIG, "export or fetch the checkpoint again")
+    config: BundleConfig = build(BundleConfig, raw, place / CONFIG, AGAIN)
     return config
 
 
-def _fill(model: nn.Module, name: str, tensors: Mapping[str, Tensor], folder: Path) -> None:
-    wanted = model.state_dict()
-    for key, value in wanted.items():
-        full = f"{name}.{key}"
-        if full not in tensors:
-            raise KeyError(f"{folder / MODEL} lacks the tensor {full!r}: export or fetch the checkpoint again")
-        if tensors[full].shape != value.shape:
+def _by_part(tensors: Mapping[str, Tensor], parts: Sequence[str], place: Path) -> dict[str, dict[str, Tensor]]:
+    """Tensors by the first part of their names, which must be one of `parts`."""
+    found: dict[str, dict[str, Tensor]] = {part: {} for part in parts}
+    extra = []
+    for name, tensor in tensors.items():
+        part, _, rest = name.partition(".")
+        if part in found:
+            found[part][rest] = tensor
+        else:
+            extra.append(name)
+    if extra:
+        raise ValueError(f"{place} has tensors of no part in {CONFIG}: {', '.join(sorted(extra)[:5])}; {AGAIN}")
+    return found
+
+
+def _statistics(found: Mapping[str, Tensor], config: BundleConfig, place: Path) -> dict[str, Any]:
+    """Statistics by name in float32, of the sizes that the configuration says; standard deviations are positive."""
+    channels, proprio = config.autoencoder.channels, config.proprio_size
+    shapes: dict[str, tuple[int, ...]] = {
+        "mean": (channels,),
+        "std": (channels,),
+        "proprio_mean": (proprio,),
+        "proprio_std": (proprio,),
+        "object_weights": (config.features.size,),
+    }
+    if "pca_components" in found or "pca_mean" in found:
+        shapes["pca_mean"] = tuple(found["pca_mean"].shape[:1]) if "pca_mean" in found else (-1,)
+        shapes["pca_components"] = (channels, *shapes["pca_mean"])
+    if not proprio:  # a store's statistics, which a model without proprioception has no use for
+        for name in ("proprio_mean", "proprio_std"):
+            shapes[name] = tuple(found[name].shape[:1]) if name in found else (0,)
+    wanted = {
+        name: torch.empty(shape, device="meta")
+        for name, shape in shapes.items()
+        if name in found or name not in OPTIONAL_STATISTICS or name.startswith("pca")
+    }
+    check_fit(wanted, found, place, AGAIN, "stats.")
+    for name in ("std", "proprio_std"):
+        if not bool((found[name] > 0).all()):
             raise ValueError(
-                f"{folder / MODEL}: {full!r} has shape {tuple(tensors[full].shape)}, the configuration asks for "
-                f"{tuple(value.shape)}: model and configuration are of different exports"
+                f"{place}: 'stats.{name}' has an entry of 0 or less, by which nothing can be divided; {AGAIN}"
             )
-    model.load_state_dict({key: tensors[f"{name}.{key}"].to(value.dtype) for key, value in wanted.items()})
+    names = (*STATISTICS, *OPTIONAL_STATISTICS)
+    return {name: found[name].float() if name in found else None for name in names}
 
 
 def _write_model(path: Path, bundle: Bundle, half: bool) -> None:
@@ -245,28 +283,24 @@ def _write_encoder(path: Path, bundle: Bundle) -> None:
             )
 
 
-def _read_tensors(path: Path, expected: StoredFile | None) -> dict[str, Tensor]:
-    from safetensors import SafetensorError
-    from safetensors.torch import load_file
-
-    _check_file(path, expected)
-    try:
-        return load_file(str(path))
-    except SafetensorError as error:
-        raise ValueError(f"{path} is no whole safetensors file ({error}): fetch or export it again") from error
+def _read_tensors(folder: Path, name: str, files: Mapping[str, StoredFile]) -> dict[str, Tensor]:
+    _check_file(folder, name, files)
+    return read_tensors(folder / name, AGAIN)[0]
 
 
-def _check_file(path: Path, expected: StoredFile | None) -> None:
+def _check_file(folder: Path, name: str, files: Mapping[str, StoredFile]) -> None:
+    path, expected = folder / name, files.get(name)
     if expected is None or not path.is_file():
-        raise FileNotFoundError(f"the checkpoint lacks {path}: fetch or export it again")
+        raise FileNotFoundError(f"the checkpoint lacks {path}: {AGAIN}")
+    check_file_inside(path, folder)
     size = path.stat().st_size
     if size < expected.bytes:
-        raise ValueError(f"{path} is cut off: {size} of {expected.bytes} bytes; fetch or export it again")
+        raise ValueError(f"{path} is cut off: {size} of {expected.bytes} bytes; {AGAIN}")
     found = sha256_file(path)
     if found != expected.sha256:
         raise ValueError(
             f"{path} has the SHA-256 {found[:12]}, {CONFIG} says {expected.sha256[:12]}: the file was changed or "
-            "damaged; fetch or export the checkpoint again"
+            f"damaged; {AGAIN}"
         )
 
 

@@ -19,6 +19,20 @@ if TYPE_CHECKING:
 PARTS = ("train", "validation", "test")
 FILE_NAME = "episodes.safetensors"
 STEP_NAME = "token_step"
+AGAIN = "export or fetch the checkpoint again"
+STORED: dict[str, tuple[int, tuple[torch.dtype, ...]]] = {
+    "tokens": (3, (torch.float16, torch.int8)),
+    "starts": (1, (torch.int64,)),
+    "lengths": (1, (torch.int64,)),
+    "actions": (2, (torch.float32,)),
+    "proprio": (2, (torch.float32,)),
+    "states": (2, (torch.float64, torch.float32)),
+    "objects": (2, (torch.float32,)),
+    "successes": (1, (torch.bool,)),
+    "seeds": (1, (torch.int64,)),
+    "parts": (1, (torch.int64,)),
+}
+"""Axes and types of the tensors in a file of references."""
 
 
 @dataclass(frozen=True)
@@ -158,13 +172,41 @@ class References:
         """References of the tensors that `save` wrote to `place`; one that lacks is a KeyError naming it."""
         missing = [field.name for field in fields(cls) if field.name not in tensors]
         if missing:
-            raise KeyError(f"{place} lacks the tensors {', '.join(missing)}: export or fetch the checkpoint again")
+            raise KeyError(f"{place} lacks the tensors {', '.join(missing)}: {AGAIN}")
+        extra = sorted(set(tensors) - {field.name for field in fields(cls)} - {STEP_NAME})
+        if extra:
+            raise ValueError(f"{place} has tensors that references have no place for: {', '.join(extra[:5])}; {AGAIN}")
         found = {field.name: tensors[field.name] for field in fields(cls)}
+        for name, (axes, dtypes) in STORED.items():
+            tensor = found[name]
+            if tensor.ndim != axes or tensor.dtype not in dtypes:
+                raise ValueError(
+                    f"{place}: {name} is {tensor.dtype} of shape {tuple(tensor.shape)}, expected {axes} axes of "
+                    f"{' or '.join(map(str, dtypes))}; {AGAIN}"
+                )
         if found["tokens"].dtype == torch.int8:
             if STEP_NAME not in tensors:
-                raise KeyError(f"{place} lacks the tensor {STEP_NAME}: export or fetch the checkpoint again")
-            found["tokens"] = (found["tokens"].float() * tensors[STEP_NAME]).half()
-        return cls(**found)
+                raise KeyError(f"{place} lacks the tensor {STEP_NAME}: {AGAIN}")
+            step = tensors[STEP_NAME]
+            if step.dtype != torch.float32 or step.shape != found["tokens"].shape[2:] or not bool((step > 0).all()):
+                raise ValueError(
+                    f"{place}: {STEP_NAME} is {step.dtype} of shape {tuple(step.shape)}, expected positive float32 of "
+                    f"{tuple(found['tokens'].shape[2:])}; {AGAIN}"
+                )
+            found["tokens"] = (found["tokens"].float() * step).half()
+        elif STEP_NAME in tensors:
+            raise ValueError(f"{place} has a {STEP_NAME} for tokens that have none; {AGAIN}")
+        lengths, parts = found["lengths"], found["parts"]
+        if not torch.equal(found["starts"], lengths.cumsum(0) - lengths) or int(lengths.sum()) != len(found["tokens"]):
+            raise ValueError(f"{place}: starts and lengths do not fit {len(found['tokens'])} rows of episodes; {AGAIN}")
+        if not bool(((parts >= 0) & (parts < len(PARTS))).all()):
+            raise ValueError(f"{place}: parts are not numbers of {', '.join(PARTS)}; {AGAIN}")
+        if not bool(torch.isfinite(found["tokens"]).all()):
+            raise ValueError(f"{place}: tokens are not finite; {AGAIN}")
+        try:
+            return cls(**found)
+        except ValueError as error:
+            raise ValueError(f"{place}: {error}; {AGAIN}") from error
 
 
 def _steps(tokens: Tensor) -> Tensor:

@@ -31,6 +31,7 @@ def copy(checkpoint: Path, tmp_path: Path) -> Path:
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     config = read_json(folder / "config.json")
+    del config["digest"]  # as whoever edits on purpose
     change(config)
     write_json(folder / "config.json", config)
 
@@ -124,6 +125,68 @@ def test_a_failed_save_leaves_the_old_one(bundle: Bundle, copy: Path, monkeypatc
 def test_a_missing_tensor_is_named(copy: Path) -> None:
     rewrite_model(copy, lambda tensors: tensors.pop("flow.flow_out_proj.weight"))
     with pytest.raises(KeyError, match="flow.flow_out_proj.weight"):
+        load_checkpoint(copy)
+
+
+def test_a_number_that_was_changed_is_found(copy: Path) -> None:
+    text = (copy / "config.json").read_text()
+    assert '"heads": 4' in text
+    (copy / "config.json").write_text(text.replace('"heads": 4', '"heads": 2'))
+    with pytest.raises(ValueError, match="config.json was damaged or edited after it was written.*remove that entry"):
+        load_checkpoint(copy)
+
+
+@pytest.mark.parametrize(
+    ("change", "said"),
+    [
+        (lambda config: config.update(grid=[8, 10**9]), "config.json: grid is .8, 1000000000., expected 1 to 112"),
+        (lambda config: config.update(chunk="4"), "config.json: chunk is '4', expected an integer"),
+        (
+            lambda config: config["flow"].update(width=10**9),
+            "config.json: flow: width is 1000000000, expected 1 to 32768",
+        ),
+        (lambda config: config["flow"].update(width=30000), "flow.*has shape .*the configuration asks for .*30000"),
+        (lambda config: config["flow"].update(flow_blocks=200), "lacks the tensor 'flow.flow_blocks"),
+        (lambda config: config["flow"].update(robots={"a.b": 2}), "robots has 'a.b': 2, expected ids"),
+        (lambda config: config.update(action_high=[1.0]), "config.json: action_low .* as many finite bounds"),
+        (lambda config: config["reward"].update(metric="l3"), "reward.metric is 'l3', expected one of l1"),
+        (lambda config: config.update(image_decoder=None), "tensors of no part in config.json: image_decoder"),
+        (
+            lambda config: config["files"].update({"model.safetensors": 3}),
+            "files.model.safetensors is 3, expected an object",
+        ),
+    ],
+)
+def test_a_configuration_that_cannot_be_is_refused_before_anything_is_built(
+    copy: Path, change: Callable[[dict[str, Any]], None], said: str
+) -> None:
+    edit(copy, change)
+    with pytest.raises((ValueError, KeyError), match=said):
+        load_checkpoint(copy)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        (
+            "flow.flow_out_proj.bias",
+            float("nan"),
+            "model.safetensors: the tensor 'flow.flow_out_proj.bias' holds numbers",
+        ),
+        ("stats.std", 0.0, "'stats.std' has an entry of 0 or less"),
+        ("flow.latent_scale", -1.0, "'flow.latent_scale' has an entry of 0 or less"),
+    ],
+)
+def test_tensors_that_no_training_gives_are_refused(copy: Path, name: str, value: float, said: str) -> None:
+    rewrite_model(copy, lambda tensors: tensors.update({name: torch.full_like(tensors[name], value)}))
+    with pytest.raises(ValueError, match=said):
+        load_checkpoint(copy)
+
+
+def test_a_link_out_of_the_folder_is_refused(copy: Path, tmp_path: Path) -> None:
+    (copy / "model.safetensors").rename(tmp_path / "elsewhere")
+    (copy / "model.safetensors").symlink_to(tmp_path / "elsewhere")
+    with pytest.raises(ValueError, match="model.safetensors is a link to .*elsewhere, outside"):
         load_checkpoint(copy)
 
 

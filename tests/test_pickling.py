@@ -14,6 +14,7 @@ import torch
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
+from rla_gym.digests import with_digest
 from rla_gym.files import read_json, write_json
 from rla_gym.models.encoder import Encoder
 from rla_gym.pickling import content, packed, tensors_of, unpacked
@@ -101,7 +102,7 @@ def test_what_was_replaced_travels(mine: Bundle) -> None:
 def test_a_folder_that_was_changed_names_nothing(mine: Bundle, folder: Path) -> None:
     data, before = pickle.dumps(mine), prints(mine)
     config = read_json(folder / "config.json")
-    write_json(folder / "config.json", {**config, "steps": 9})
+    write_json(folder / "config.json", with_digest({**config, "steps": 9}))
     with pytest.raises(ValueError, match="another version of it; pickle again"):
         pickle.loads(data)
     again = pickle.loads(pickle.dumps(mine))  # what was loaded before the change now travels whole

@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rla_gym.models.shapes import check_position_count, check_shape
+from rla_gym.models.shapes import check_heads, check_position_count, check_shape, check_sizes
 from rla_gym.models.transformer import Block, full_precision, initialize, zero
 
 
@@ -41,6 +41,12 @@ class RLAConfig:
     linear_path: bool = False
     """Beside both networks, z holds and gives back principal components of the residual (ours), so that they start from
     the best linear code. With `encoder_blocks` 0 the encoder is this linear map alone."""
+
+    def __post_init__(self) -> None:
+        check_sizes(self)
+        check_heads(self.decoder_heads, decoder_width=self.decoder_width)
+        if self.encoder_blocks:
+            check_heads(self.encoder_heads, encoder_width=self.encoder_width)
 
 
 class TokenTransformer(nn.Module):

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
-from rla_gym.models.shapes import check_shape
+from rla_gym.models.shapes import check_shape, check_sizes
 
 ROBOT_PLACES = 4
 """Places of the picture that the decoder may compute from proprioception."""
@@ -39,6 +39,9 @@ class FeaturesConfig:
     keypoints: int = 4
     width: int = 64
     decoder_width: int = 128
+
+    def __post_init__(self) -> None:
+        check_sizes(self)
 
     @property
     def size(self) -> int:

@@ -6,6 +6,10 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 
 from rla_gym.models.flow import SIGMA_MIN
+from rla_gym.models.shapes import MOST, check_heads, check_sizes
+
+MOST_OCTAVES = 24
+"""Finer waves than float32 has bits of."""
 
 
 @dataclass(frozen=True)
@@ -61,3 +65,14 @@ class FlowConfig:
     copy_heads: int = 0
     """> 0: regressed changes may copy tokens from elsewhere in the frame, in so many ways a patch (ours); with
     `anchor`."""
+
+    def __post_init__(self) -> None:
+        check_sizes(self, zero=("proprio_size", "proprio_octaves", "grid_columns", "copy_heads"))
+        check_heads(self.heads, width=self.width, flow_width=self.flow_width)
+        if self.proprio_octaves > MOST_OCTAVES:
+            raise ValueError(f"proprio_octaves is {self.proprio_octaves}, expected 0 to {MOST_OCTAVES}")
+        if not self.latent_scale > 0:
+            raise ValueError(f"latent_scale is {self.latent_scale}, expected a number over 0")
+        for name, size in self.robots.items():
+            if not (name.isascii() and name.isdigit() and 1 <= size <= MOST):
+                raise ValueError(f"robots has {name!r}: {size}, expected ids such as '0' and sizes of 1 to {MOST}")

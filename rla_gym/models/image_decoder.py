@@ -9,8 +9,11 @@ import torch
 import torch.nn.functional as F
 from torch import nn
 
-from rla_gym.models.shapes import check_shape
+from rla_gym.models.shapes import check_shape, check_sizes
 from rla_gym.models.transformer import full_precision, zero
+
+MOST_STAGES = 9
+"""Each doubles the resolution."""
 
 
 @dataclass(frozen=True)
@@ -29,6 +32,11 @@ class ImageDecoderConfig:
     """A last residual block at full resolution."""
     groups: int = 8
     """Groups of the group norms; must divide every entry of `channels`."""
+
+    def __post_init__(self) -> None:
+        check_sizes(self)
+        if not 1 <= len(self.channels) <= MOST_STAGES:
+            raise ValueError(f"channels has {len(self.channels)} entries, expected 1 to {MOST_STAGES}")
 
 
 class ResidualBlock(nn.Module):
