@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,6 +16,7 @@ import numpy as np
 from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.pca import ChannelPCA
 from rla_gym.files import atomic_path, read_json
+from rla_gym.outputs import output
 
 if TYPE_CHECKING:
     import torch
@@ -179,8 +181,12 @@ class TokenStore:
             here = slice(start, start + 512)
             difference = self.tokens[later[here]].astype(np.float32) - self.tokens[here].astype(np.float32)
             scores[here] = np.abs(difference / self.std).mean(axis=(1, 2))
-        with atomic_path(place) as temporary:
-            np.save(temporary, scores)
+        # Kept for the next one where the store can be written to and nobody else does.
+        with suppress(OSError), output(self.path, "encode") as folder:
+            folder.claim([place.name])
+            with atomic_path(place) as temporary:
+                np.save(temporary, scores)
+            folder.seal()
         return scores
 
 
