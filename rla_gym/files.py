@@ -2,25 +2,29 @@
 
 from __future__ import annotations
 
-import errno
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
+
+from rla_gym.disk import disk_is_full, full_disk_error
 
 TEMPORARY = ".writing"
 """Part of every temporary name, before the id of the process that writes."""
 TEMPORARY_NAME = re.compile(rf"\.(?P<stem>.+){re.escape(TEMPORARY)}-(?P<pid>\d+)(?P<suffix>(\.[^.]*)?)")
 LONGEST_NAME = 255
 """Bytes that file systems allow in one name."""
-FULL = (errno.ENOSPC, errno.EDQUOT)
-FULL_TEXTS = re.compile(r"No space left|StorageFull|os error 28|errno = 28|[Dd]isk quota|requested and \d+ written")
-"""What NumPy, HDF5 and safetensors say of a full disk, in errors of their own."""
+LARGEST_JSON = 16 << 20
+"""Bytes: the index of some 300,000 episodes. Parsed, it takes up to 25 times as much memory."""
+DEEPEST = 32
+"""Levels of lists and objects in a JSON file; the cards of checkpoints have 6."""
 
 
 @contextmanager
@@ -47,7 +51,7 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
         sync_folder(path.parent)
     except Exception as error:
         if disk_is_full(error):
-            raise full_disk_error(path, _size(temporary)) from error
+            raise full_disk_error(path, temporary) from error
         raise
     finally:
         temporary.unlink(missing_ok=True)
@@ -114,97 +118,75 @@ def sync_folder(folder: Path) -> None:
             os.close(handle)
 
 
-def need_room(folder: str | Path, needed: int, what: str) -> None:
-    """Raise the OSError of a full disk unless `needed` bytes are free where `folder` is, or will be."""
-    place = Path(folder).absolute()
-    while not place.exists():
-        place = place.parent
-    free = shutil.disk_usage(place).free
-    if needed > free:
-        raise OSError(
-            errno.ENOSPC,
-            f"{what} needs {megabytes(needed)}, but {megabytes(free)} are free at {folder}: make room or choose another "
-            "folder, then give the same command again",
-        )
-
-
-def reserve(path: Path, size: int, what: str) -> None:
-    """Make `path` a file of `size` bytes for which the disk has room: writing to a mapping of it cannot fail for lack
-    of room, which would kill the process.
-
-    Raises:
-        OSError: the disk has no room for it; nothing is left of the file.
-    """
-    need_room(path.parent, size, what)
-    try:
-        with open(path, "wb") as handle:
-            if hasattr(os, "posix_fallocate"):
-                os.posix_fallocate(handle.fileno(), 0, size)
-            else:
-                for begin in range(0, size, 1 << 20):
-                    handle.write(bytes(min(1 << 20, size - begin)))
-    except OSError as error:
-        path.unlink(missing_ok=True)
-        if disk_is_full(error):
-            raise full_disk_error(path, size) from error
-        raise
-
-
-def disk_is_full(error: BaseException | None) -> bool:
-    """Whether an error, or what it came from, is that of a full disk."""
-    while error is not None:
-        if (isinstance(error, OSError) and error.errno in FULL) or FULL_TEXTS.search(str(error)):
-            return True
-        error = error.__cause__ or error.__context__
-    return False
-
-
-def full_disk_error(path: Path, size: int) -> OSError:
-    """The error of a disk that became full while `path` was written, `size` bytes of which were there or wanted."""
-    place = path.parent
-    while not place.exists():
-        place = place.parent
-    return OSError(
-        errno.ENOSPC,
-        f"the disk is full: {path} was not written ({megabytes(size)} of it or more were wanted, "
-        f"{megabytes(shutil.disk_usage(place).free)} are free now); make room or choose another folder, then give the "
-        "same command again",
-    )
-
-
-def megabytes(size: int) -> str:
-    """A size in bytes for people."""
-    return f"{size / 1e6:.1f} MB"
-
-
 def write_json(path: str | Path, obj: Any) -> None:
     """Write `obj` as indented UTF-8 JSON, whole or not at all; NaN and infinities are a ValueError."""
-    text = json_text(obj)
+    text = json.dumps(obj, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
     with atomic_path(path) as temporary:
         temporary.write_text(text, encoding="utf-8")
 
 
-def json_text(obj: Any) -> str:
-    """What `write_json` writes."""
-    return json.dumps(obj, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
-
-
 def read_json(path: str | Path) -> Any:
-    """Read a JSON file.
+    """Read a JSON file; what comes back has only finite numbers, no entry twice and no more than `DEEPEST` levels.
 
     Raises:
         FileNotFoundError: no such file.
-        ValueError: the file is not JSON (for instance cut off); the text names the file and the place.
+        ValueError: the file is not JSON (for instance cut off), too large or too deep; the text names the file and
+            the place.
     """
     path = Path(path)
     if not path.is_file():
-        raise FileNotFoundError(f"no file at {path}; expected a JSON file there")
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except (json.JSONDecodeError, UnicodeDecodeError) as error:
+        what = "what is there is no regular file" if path.exists() else "there is none"
+        raise FileNotFoundError(f"no file at {path}: expected a JSON file, {what}")
+    size = path.stat().st_size
+    if size > LARGEST_JSON:
         raise ValueError(
-            f"{path} is not valid JSON ({error}); it may be cut off: write or fetch it again"
-        ) from error
+            f"{path} has {size} bytes, a JSON file of rla_gym at most {LARGEST_JSON}: write or fetch it again"
+        )
+    try:
+        return parse_json(path.read_bytes().decode("utf-8"))
+    except ValueError as error:
+        raise ValueError(f"{path} is not valid JSON ({error}); it may be cut off: write or fetch it again") from error
+
+
+def parse_json(text: str) -> Any:
+    """The value of a JSON text with the promises of `read_json`; a ValueError says where they are broken."""
+    try:
+        value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse, parse_float=_finite)
+    except RecursionError:
+        raise ValueError(f"more than {DEEPEST} levels of lists and objects") from None
+    level = [value]
+    for _ in range(DEEPEST):
+        inner = (each.values() if isinstance(each, dict) else each for each in level if isinstance(each, dict | list))
+        level = [item for items in inner for item in items if isinstance(item, dict | list)]
+        if not level:
+            break
+    else:
+        raise ValueError(f"more than {DEEPEST} levels of lists and objects")
+    if "\\ud" in text.lower():  # half of a pair, which no text file can hold
+        try:
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+        except UnicodeEncodeError:
+            raise ValueError("a text with half of a surrogate pair") from None
+    return value
+
+
+def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        again = Counter(name for name, _ in pairs).most_common(1)[0][0]
+        raise ValueError(f"the entry {again[:60]!r} is there twice")
+    return found
+
+
+def _refuse(name: str) -> Any:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"the number {text[:20]} is too large")
+    return value
 
 
 def sha256_file(path: str | Path) -> str:
@@ -214,10 +196,3 @@ def sha256_file(path: str | Path) -> str:
         while piece := handle.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
-
-
-def _size(path: Path) -> int:
-    try:
-        return path.stat().st_size
-    except OSError:
-        return 0

@@ -14,27 +14,18 @@ from __future__ import annotations
 import errno
 import os
 import shutil
+import sys
 import threading
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-from rla_gym.files import (
-    disk_is_full,
-    full_disk_error,
-    read_json,
-    remove_temporaries,
-    settle,
-    sha256_file,
-    sync_folder,
-    write_json,
-)
+from rla_gym.disk import disk_is_full, full_disk_error
+from rla_gym.files import read_json, remove_temporaries, settle, sha256_file, sync_folder, write_json
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:  # no POSIX system: two processes are then not kept apart
-    fcntl = None  # type: ignore[assignment]
 
 MANIFEST, LOCK, NEW = ".rla_gym.json", ".rla_gym.lock", ".rla_gym.new"
 ABOUT = "Files that rla-gym wrote here, with the SHA-256 of finished ones; it replaces and removes no others."
@@ -174,7 +165,7 @@ class Output:
         except BaseException as error:
             shutil.rmtree(new, ignore_errors=True)
             if isinstance(error, Exception) and disk_is_full(error):
-                raise full_disk_error(self.folder / last, 0) from error
+                raise full_disk_error(self.folder / last) from error
             raise
         os.replace(new / last, self.folder / last)
         sync_folder(self.folder)
@@ -225,16 +216,10 @@ def is_sealed(folder: str | Path) -> bool:
     return not place.is_file() or all(read_json(place)["files"].values())
 
 
-def staged(folder: Path, name: str, files: Mapping[str, Mapping[str, Any]]) -> Path:
-    """Where the file `name` of a checkpoint is: in its place, or still in `NEW` because its export was killed.
-
-    Args:
-        files: the SHA-256 that each file should have, as `config.json` has them.
-    """
+def staged(folder: Path, name: str, sha256: str | None) -> Path:
+    """Where the file `name` of the content `sha256` is: in its place, or still in `NEW`, if a process was killed."""
     new = folder / NEW / name
-    if name in files and new.is_file() and sha256_file(new) == files[name]["sha256"]:
-        return new
-    return folder / name
+    return new if sha256 is not None and new.is_file() and sha256_file(new) == sha256 else folder / name
 
 
 def refuse_file(path: str | Path) -> None:
@@ -253,14 +238,11 @@ def _make(folder: Path) -> list[Path]:
 @contextmanager
 def _locked(folder: Path) -> Iterator[None]:
     """Hold the folder's lock; the system gives it back when the process ends, however it ends."""
-    if fcntl is None:
-        yield
-        return
     place = folder / LOCK
     handle = _lock(place)
     try:
         os.ftruncate(handle, 0)
-        os.pwrite(handle, f"{os.getpid()}\n".encode(), 0)
+        os.write(handle, f"{os.getpid()}\n".encode())
         yield
     finally:
         place.unlink(missing_ok=True)
@@ -270,11 +252,13 @@ def _locked(folder: Path) -> Iterator[None]:
 def _lock(place: Path) -> int:
     """An open, locked lock file."""
     while True:
+        if sys.platform == "win32":
+            return os.open(place, os.O_RDWR | os.O_CREAT, 0o666)  # two processes are not kept apart there
         handle = os.open(place, os.O_RDWR | os.O_CREAT, 0o666)
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError as error:
-            pid = os.pread(handle, 32, 0).decode(errors="replace").strip()
+            pid = os.read(handle, 32).decode(errors="replace").strip()
             if error.errno in (errno.EAGAIN, errno.EACCES):
                 os.close(handle)
                 raise BlockingIOError(

@@ -62,7 +62,6 @@ class Encode:
             store = encode_dataset(
                 dataset, encoder.to(self.device), self.out, self.batch, pca=pca, like=like, precision=self.precision
             )
-        encoder.save(self.out / "encoder.safetensors")
         kept = "" if store.pca is None else f", {100 * store.pca.explained:.1f} % of the variance kept"
         if like is not None:
             kept = f", channels and statistics of {like.path}"

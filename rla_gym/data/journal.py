@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from rla_gym.data.store import expect
@@ -10,7 +9,8 @@ from rla_gym.files import read_json, write_json
 from rla_gym.outputs import Output
 
 JOURNAL_NAME = "journal.json"
-MADE_FILES = ("pca.safetensors", "motion.npy", "tokens.npy.part", "tokens.npy")
+TOKENS_NAME, PART_NAME, ENCODER_NAME = "tokens.npy", "tokens.npy.part", "encoder.safetensors"
+MADE_FILES = ("pca.safetensors", "motion.npy", PART_NAME, TOKENS_NAME, "arrays.npz", ENCODER_NAME)
 
 
 class Journal:

@@ -11,8 +11,9 @@ from rla_gym.data.card import CARD_NAME, CARD_TEXT_NAME, Card, make_merged_card,
 from rla_gym.data.collect import SETTINGS_NAME
 from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
 from rla_gym.data.formats.robomimic import copy_episodes, stored_hash
+from rla_gym.disk import need_room
 from rla_gym.extras import require
-from rla_gym.files import atomic_path, need_room, read_json, write_json
+from rla_gym.files import atomic_path, read_json, write_json
 from rla_gym.outputs import is_sealed, output
 
 MERGE_NAME = "merge.json"

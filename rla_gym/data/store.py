@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1
+INDEX_NAME = "index.json"
 MOTION_HORIZON = 4  # control steps over which a row's motion is measured
 PARTS = {"train": (0.0, 0.9), "validation": (0.9, 0.95), "test": (0.95, 1.0)}
 
@@ -76,9 +77,9 @@ class TokenStore:
             ValueError: another schema, data set or encoder, or a tokens file that is cut off.
         """
         path = Path(path)
-        if not (path / "index.json").is_file():
+        if not (path / INDEX_NAME).is_file():
             raise FileNotFoundError(f"no finished token store at {path}: encode a data set with `rla-gym encode` first")
-        index = read_json(path / "index.json")
+        index = read_json(path / INDEX_NAME)
         info = index["info"]
         expect(path, "schema version", info["schema"], SCHEMA)
         if dataset is not None:

@@ -25,7 +25,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rla_gym.files import atomic_path, need_room, read_json, sync_folder, temporary_path, write_json
+from rla_gym.disk import need_room
+from rla_gym.files import atomic_path, read_json, sync_folder, temporary_path, write_json
 from rla_gym.outputs import Output, output
 
 FORMAT = 1
