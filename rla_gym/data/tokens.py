@@ -18,9 +18,9 @@ from rla_gym.data.journal import ENCODER_NAME, JOURNAL_NAME, MADE_FILES, PART_NA
 from rla_gym.data.pca import ChannelPCA
 from rla_gym.data.store import INDEX_NAME, SCHEMA, FrameEncoder, TokenStore, expect, first_rows, split_episodes
 from rla_gym.disk import reserve
-from rla_gym.extras import require
 from rla_gym.files import atomic_path, settle, temporary_path, write_json
 from rla_gym.outputs import is_sealed, output
+from rla_gym.progress import Progress
 
 __all__ = ["FrameEncoder", "TokenStore", "encode_dataset"]
 
@@ -88,7 +88,7 @@ def encode_dataset(
             )
         _reserve_tokens(dataset, encoder, pca, out, journal, bf16)
         if like is None:
-            channel_map = None if pca is None else channel_pca(dataset, encoder, out, batch, pca, train, bf16)
+            channel_map = None if pca is None else channel_pca(dataset, encoder, out, batch, pca, train, bf16, progress)
         else:
             channel_map = like.pca
             if channel_map is not None:
@@ -181,14 +181,11 @@ def _write_tokens(
     part, final = out / PART_NAME, out / TOKENS_NAME
     if final.is_file() and journal.rows == total:
         return
-    tqdm = require("tqdm", extra="data").tqdm
     rows = np.arange(journal.rows, total)
     tokens = np.load(part, mmap_mode="r+", allow_pickle=False)
     began, written, first = time.perf_counter(), time.perf_counter(), journal.rows
     done = first
-    with tqdm(
-        total=total, initial=first, unit="frame", desc=f"encode {dataset.task_name}", disable=not progress
-    ) as bar:
+    with Progress(total, f"encode {dataset.task_name}", "frame", first, progress) as bar:
         try:
             for encoded in encoded_rows(dataset, encoder, rows, batch, bf16):
                 values = encoded if channel_map is None else channel_map.project(encoded)
