@@ -39,6 +39,7 @@ from rla_gym.typed import build, check
 SCHEMA = 1
 CONFIG, MODEL, ENCODER, CARD = "config.json", "model.safetensors", "encoder.safetensors", "README.md"
 REFERENCES = f"references/{FILE_NAME}"
+FILES = (CONFIG, MODEL, ENCODER, REFERENCES, CARD)
 BUILT_IN = Path(__file__).parent / "checkpoints"
 DEFAULT_CHECKPOINT = "push-cube"
 """Built-in checkpoint of environments that are made without naming one."""
@@ -101,7 +102,7 @@ def checkpoint_output(folder: str | Path) -> Iterator[Output]:
                 f"{folder} is not empty ({foreign[0]}) and no checkpoint that `rla-gym export` wrote: choose another "
                 "folder"
             )
-        out.check((CONFIG, MODEL, ENCODER, REFERENCES, CARD))
+        out.check(FILES)
         yield out
 
 
@@ -155,7 +156,7 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
 
 
 def _from_hub(text: str, built_in: str) -> Path:
-    folder = download(text, (CONFIG, MODEL, ENCODER, REFERENCES, CARD), built_in)
+    folder = download(text, FILES, built_in)
     if not (folder / CONFIG).is_file():
         raise FileNotFoundError(f"the hub repository {text!r} holds no {CONFIG}: it is no rla_gym checkpoint")
     return folder

@@ -19,7 +19,7 @@ def need_room(folder: str | Path, needed: int, what: str) -> None:
     if needed > free:
         raise OSError(
             errno.ENOSPC,
-            f"{what} needs {megabytes(needed)}, but {megabytes(free)} are free at {folder}: make room or choose "
+            f"no room for {what}: {megabytes(needed)} needed, {megabytes(free)} free at {folder}; make room or choose "
             "another folder, then give the same command again",
         )
 

@@ -196,3 +196,9 @@ def sha256_file(path: str | Path) -> str:
         while piece := handle.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def check_readable(path: Path) -> None:
+    """Raise the system's own OSError where a file cannot be opened, which libraries report as damage."""
+    with open(path, "rb"):
+        pass

@@ -86,7 +86,9 @@ def encode_dataset(
                 f"none of the {len(dataset)} episodes falls into the training part (90 % by a hash of the seed): "
                 "record more, or encode them like another store"
             )
-        _reserve_tokens(dataset, encoder, pca, out, journal, bf16)
+        if pca is not None and not journal.rows:  # before the PCA takes its minutes
+            patches = math.prod(encoder.grid(*dataset.spec["frame_size"]))
+            _reserve_tokens(out / PART_NAME, (int(dataset.lengths.sum()), patches, pca))
         if like is None:
             channel_map = None if pca is None else channel_pca(dataset, encoder, out, batch, pca, train, bf16, progress)
         else:
@@ -142,23 +144,14 @@ def _finished(out: Path, dataset: EpisodeDataset, encoder: FrameEncoder, made_fr
     return store
 
 
-def _reserve_tokens(
-    dataset: EpisodeDataset, encoder: FrameEncoder, pca: int | None, out: Path, journal: Journal, bf16: bool
-) -> None:
-    """Make the file of all tokens before any work: written to as a mapping, a full disk would kill the process."""
-    part = out / PART_NAME
-    total = int(dataset.lengths.sum())
-    if part.is_file() or ((out / TOKENS_NAME).is_file() and journal.rows == total):
-        return
-    journal.write(0)
-    shape = next(encoded_rows(dataset, encoder, np.zeros(1, np.int64), 1, bf16)).shape[1:]
-    shape = (total, *shape[:-1], pca or shape[-1])
+def _reserve_tokens(part: Path, shape: tuple[int, ...]) -> None:
+    """Make the file of all tokens `shape` (N, L, C): written to as a mapping, a full disk would kill the process."""
     header = io.BytesIO()
     description = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
     np.lib.format.write_array_header_1_0(header, description)
     begun = temporary_path(part)
     try:
-        reserve(begun, header.tell() + 2 * math.prod(shape), f"the tokens of {total} frames")
+        reserve(begun, header.tell() + 2 * math.prod(shape), f"the tokens of {shape[0]} frames")
         with open(begun, "rb+") as file:
             file.write(header.getvalue())
         os.replace(begun, part)
@@ -182,13 +175,18 @@ def _write_tokens(
     if final.is_file() and journal.rows == total:
         return
     rows = np.arange(journal.rows, total)
-    tokens = np.load(part, mmap_mode="r+", allow_pickle=False)
+    if not part.is_file():
+        journal.write(0)
+    tokens = np.load(part, mmap_mode="r+", allow_pickle=False) if part.is_file() else None
     began, written, first = time.perf_counter(), time.perf_counter(), journal.rows
     done = first
     with Progress(total, f"encode {dataset.task_name}", "frame", first, progress) as bar:
         try:
             for encoded in encoded_rows(dataset, encoder, rows, batch, bf16):
                 values = encoded if channel_map is None else channel_map.project(encoded)
+                if tokens is None:
+                    _reserve_tokens(part, (total, *values.shape[1:]))
+                    tokens = np.load(part, mmap_mode="r+", allow_pickle=False)
                 with np.errstate(over="ignore"):  # an overflow becomes infinite, which is refused below
                     half = values.astype(np.float16)
                 if not np.isfinite(half).all():
@@ -204,9 +202,9 @@ def _write_tokens(
                     journal.write(done)
                     written = time.perf_counter()
         finally:
-            tokens.flush()
-            journal.write(done)
-    del tokens
+            if tokens is not None:
+                tokens.flush()
+                journal.write(done)
     settle(part)
     part.replace(final)
     if progress:

@@ -7,6 +7,7 @@ processes, each draws its own batches, and only the first writes.
 from __future__ import annotations
 
 import json
+import os
 from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rla_gym.devices import find_device
 from rla_gym.extras import require
 from rla_gym.training.ema import Ema, flat_state
 from rla_gym.training.log import RunLog
@@ -28,6 +30,10 @@ from rla_gym.training.stopping import check_finite, signals_noted, stop_reason
 from rla_gym.training.trainable import Trainable, TrainingStep
 
 __all__ = ["LoopConfig", "Trainable", "fit", "load_weights"]
+
+
+DEVICE_VARIABLE = "ACCELERATE_TORCH_DEVICE"
+"""Environment variable that accelerate takes the device from."""
 
 
 def fit(
@@ -189,6 +195,8 @@ def _fit(
 
 
 def _accelerator(accelerate: Any, precision: str, cpu: bool) -> Any:
+    if not cpu and DEVICE_VARIABLE in os.environ:
+        find_device(os.environ[DEVICE_VARIABLE])
     shared = accelerate.state.AcceleratorState._shared_state
     if shared and shared.get("_mixed_precision") != precision:
         # accelerate keeps one state a process and refuses another precision: a second run in this process needs its
