@@ -11,9 +11,9 @@ Nothing is unpickled.
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,30 +24,32 @@ from torch import Tensor
 
 from rla_gym.bundle import Bundle, BundleConfig
 from rla_gym.card import card_markdown
+from rla_gym.checkpoint_parts import OPTIONAL_STATISTICS, STATISTICS, by_part, statistics_of
 from rla_gym.consistency import check_bundle
 from rla_gym.digests import check_intact, read_object, with_digest
-from rla_gym.files import sha256_file, write_json
+from rla_gym.disk import need_room
+from rla_gym.files import atomic_path, sha256_file, write_json
 from rla_gym.hub import download, is_hub_id
 from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import KeypointFeatures
 from rla_gym.models.image_decoder import ImageDecoder
 from rla_gym.models.world_model import FlowWorldModel
+from rla_gym.outputs import Output, output, staged
 from rla_gym.references import FILE_NAME, References
-from rla_gym.tensors import built, check_file_inside, check_fit, read_tensors
+from rla_gym.tensors import built, check_file_inside, read_tensors
 from rla_gym.typed import build, check
 
 SCHEMA = 1
 AGAIN = "export or fetch the checkpoint again"
 """What to do about a checkpoint that is damaged."""
-CONFIG, MODEL, ENCODER = "config.json", "model.safetensors", "encoder.safetensors"
+CONFIG, MODEL, ENCODER, CARD = "config.json", "model.safetensors", "encoder.safetensors", "README.md"
 REFERENCES = f"references/{FILE_NAME}"
+FILES = (CONFIG, MODEL, ENCODER, REFERENCES, CARD)
 BUILT_IN = Path(__file__).parent / "checkpoints"
 DEFAULT_CHECKPOINT = "push-cube"
 """Built-in checkpoint of environments that are made without naming one."""
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
-STATISTICS = ("mean", "std", "proprio_mean", "proprio_std")
-OPTIONAL_STATISTICS = ("pca_mean", "pca_components", "object_weights")
 
 
 @dataclass(frozen=True)
@@ -61,38 +63,51 @@ class StoredFile:
 def save_checkpoint(folder: str | Path, bundle: Bundle, half: bool = True) -> Path:
     """Write `bundle` as a checkpoint folder, whole or not at all, and return its path.
 
+    Killed at any moment it leaves the old checkpoint or the new one, whole. What else is in the folder stays.
+
     Args:
-        folder: replaced if it is a checkpoint; refused if it is something else.
+        folder: if it is a checkpoint that was written so, its files are replaced.
         bundle: its encoder goes with it if it has one.
         half: store float32 weights as float16 (statistics and buffers never are).
 
     Raises:
-        FileExistsError: `folder` exists and is no checkpoint.
+        FileExistsError: `folder` holds something else than a checkpoint, or files of it were changed since.
+        BlockingIOError: another process writes there.
+        OSError: the disk has no room, or the folder cannot be written to.
         ValueError: the encoder's weights would change by being stored, or the flow is anchored in another autoencoder.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / CONFIG).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} exists and is no checkpoint (no {CONFIG}): choose another folder")
-    temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        (temporary / "references").mkdir(parents=True)
-        _write_model(temporary / MODEL, bundle, half)
-        bundle.references.save(temporary / REFERENCES)
-        _write_encoder(temporary / ENCODER, bundle)
-        files = {
-            name: {"sha256": sha256_file(temporary / name), "bytes": (temporary / name).stat().st_size}
-            for name in (MODEL, REFERENCES, ENCODER)
-            if (temporary / name).is_file()
-        }
-        (temporary / "README.md").write_text(card_markdown(bundle), encoding="utf-8")
-        for name in files:
-            (temporary / name).chmod(0o644)  # safetensors writes files that others may not read
-        write_json(temporary / CONFIG, with_digest({"schema": SCHEMA, **asdict(bundle.config), "files": files}))
-        _replace_folder(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with checkpoint_output(folder) as out:
+        tensors = _model_tensors(bundle, half)
+        size = sum(tensor.nbytes for tensor in tensors.values()) + bundle.references.tokens.nbytes
+        need_room(folder, size, f"the checkpoint {folder}")
+        with out.replacing(last=CONFIG) as new:
+            _save_tensors(tensors, new / MODEL)
+            bundle.references.save(new / REFERENCES)
+            _write_encoder(new / ENCODER, bundle)
+            files = {
+                name: {"sha256": sha256_file(new / name), "bytes": (new / name).stat().st_size}
+                for name in (MODEL, REFERENCES, ENCODER)
+                if (new / name).is_file()
+            }
+            (new / CARD).write_text(card_markdown(bundle), encoding="utf-8")
+            write_json(new / CONFIG, with_digest({"schema": SCHEMA, **asdict(bundle.config), "files": files}))
     return folder
+
+
+@contextmanager
+def checkpoint_output(folder: str | Path) -> Iterator[Output]:
+    """The folder of a checkpoint that is about to be written; errors as those of `save_checkpoint`."""
+    folder = Path(folder)
+    with output(folder, "export") as out:
+        foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        if foreign and CONFIG not in out:
+            raise FileExistsError(
+                f"{folder} is not empty ({foreign[0]}) and no checkpoint that `rla-gym export` wrote: choose another "
+                "folder"
+            )
+        out.check(FILES)
+        yield out
 
 
 def load_checkpoint(name_or_path: str | Path | Bundle) -> Bundle:
@@ -145,7 +160,7 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
 
 
 def _from_hub(text: str, built_in: str) -> Path:
-    folder = download(text, (CONFIG, MODEL, ENCODER, REFERENCES, "README.md"), built_in)
+    folder = download(text, FILES, built_in)
     if not (folder / CONFIG).is_file():
         raise FileNotFoundError(f"the hub repository {text!r} holds no {CONFIG}: it is no rla_gym checkpoint")
     return folder
@@ -177,13 +192,12 @@ def _load(folder: Path, modified: int, inode: int) -> Bundle:
     if config.image_decoder is not None:
         decoder = config.image_decoder
         makers["image_decoder"] = lambda: ImageDecoder(decoder)
-    parts = _by_part(tensors, (*makers, "stats"), folder / MODEL)
+    parts = by_part(tensors, (*makers, "stats"), folder / MODEL, AGAIN)
     models = {name: built(make, parts[name], folder / MODEL, AGAIN, f"{name}.") for name, make in makers.items()}
-    statistics = _statistics(parts["stats"], config, folder / MODEL)
+    statistics = statistics_of(parts["stats"], config, folder / MODEL, AGAIN)
     encoder_path = None
     if ENCODER in files:
-        _check_file(folder, ENCODER, files)
-        encoder_path = folder / ENCODER
+        encoder_path = _check_file(folder, ENCODER, files)
     bundle = Bundle(
         config=config, references=references, encoder_path=encoder_path, path=folder, **models, **statistics
     )
@@ -197,55 +211,8 @@ def config_from_dict(raw: Mapping[str, Any], place: Path) -> BundleConfig:
     return config
 
 
-def _by_part(tensors: Mapping[str, Tensor], parts: Sequence[str], place: Path) -> dict[str, dict[str, Tensor]]:
-    """Tensors by the first part of their names, which must be one of `parts`."""
-    found: dict[str, dict[str, Tensor]] = {part: {} for part in parts}
-    extra = []
-    for name, tensor in tensors.items():
-        part, _, rest = name.partition(".")
-        if part in found:
-            found[part][rest] = tensor
-        else:
-            extra.append(name)
-    if extra:
-        raise ValueError(f"{place} has tensors of no part in {CONFIG}: {', '.join(sorted(extra)[:5])}; {AGAIN}")
-    return found
-
-
-def _statistics(found: Mapping[str, Tensor], config: BundleConfig, place: Path) -> dict[str, Any]:
-    """Statistics by name in float32, of the sizes that the configuration says; standard deviations are positive."""
-    channels, proprio = config.autoencoder.channels, config.proprio_size
-    shapes: dict[str, tuple[int, ...]] = {
-        "mean": (channels,),
-        "std": (channels,),
-        "proprio_mean": (proprio,),
-        "proprio_std": (proprio,),
-        "object_weights": (config.features.size,),
-    }
-    if "pca_components" in found or "pca_mean" in found:
-        shapes["pca_mean"] = tuple(found["pca_mean"].shape[:1]) if "pca_mean" in found else (-1,)
-        shapes["pca_components"] = (channels, *shapes["pca_mean"])
-    if not proprio:  # a store's statistics, which a model without proprioception has no use for
-        for name in ("proprio_mean", "proprio_std"):
-            shapes[name] = tuple(found[name].shape[:1]) if name in found else (0,)
-    wanted = {
-        name: torch.empty(shape, device="meta")
-        for name, shape in shapes.items()
-        if name in found or name not in OPTIONAL_STATISTICS or name.startswith("pca")
-    }
-    check_fit(wanted, found, place, AGAIN, "stats.")
-    for name in ("std", "proprio_std"):
-        if not bool((found[name] > 0).all()):
-            raise ValueError(
-                f"{place}: 'stats.{name}' has an entry of 0 or less, by which nothing can be divided; {AGAIN}"
-            )
-    names = (*STATISTICS, *OPTIONAL_STATISTICS)
-    return {name: found[name].float() if name in found else None for name in names}
-
-
-def _write_model(path: Path, bundle: Bundle, half: bool) -> None:
-    from safetensors.torch import save_file
-
+def _model_tensors(bundle: Bundle, half: bool) -> dict[str, Tensor]:
+    """All networks and statistics by name, as they are stored."""
     tensors: dict[str, Tensor] = {}
     for name in ("autoencoder", "flow", "features", "image_decoder"):
         model = getattr(bundle, name)
@@ -268,12 +235,20 @@ def _write_model(path: Path, bundle: Bundle, half: bool) -> None:
         value = getattr(bundle, name)
         if value is not None:
             tensors[f"stats.{name}"] = value.detach().cpu().float().clone().contiguous()
-    save_file(tensors, str(path))
+    return tensors
+
+
+def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    from safetensors.torch import save_file
+
+    with atomic_path(path) as temporary:
+        save_file(tensors, str(temporary))
 
 
 def _write_encoder(path: Path, bundle: Bundle) -> None:
     if bundle.encoder_path is not None:
-        shutil.copyfile(bundle.encoder_path, path)
+        with atomic_path(path) as temporary:
+            shutil.copyfile(bundle.encoder_path, temporary)
     elif bundle._encoder is not None:
         bundle._encoder.save(path)
         if Encoder.load(path).hash != bundle.config.encoder_hash:
@@ -284,12 +259,13 @@ def _write_encoder(path: Path, bundle: Bundle) -> None:
 
 
 def _read_tensors(folder: Path, name: str, files: Mapping[str, StoredFile]) -> dict[str, Tensor]:
-    _check_file(folder, name, files)
-    return read_tensors(folder / name, AGAIN)[0]
+    return read_tensors(_check_file(folder, name, files), AGAIN)[0]
 
 
-def _check_file(folder: Path, name: str, files: Mapping[str, StoredFile]) -> None:
-    path, expected = folder / name, files.get(name)
+def _check_file(folder: Path, name: str, files: Mapping[str, StoredFile]) -> Path:
+    """Where the file is that has the size and the hash that the configuration says."""
+    expected = files.get(name)
+    path = staged(folder, name, None if expected is None else expected.sha256)
     if expected is None or not path.is_file():
         raise FileNotFoundError(f"the checkpoint lacks {path}: {AGAIN}")
     check_file_inside(path, folder)
@@ -302,12 +278,4 @@ def _check_file(folder: Path, name: str, files: Mapping[str, StoredFile]) -> Non
             f"{path} has the SHA-256 {found[:12]}, {CONFIG} says {expected.sha256[:12]}: the file was changed or "
             f"damaged; {AGAIN}"
         )
-
-
-def _replace_folder(temporary: Path, folder: Path) -> None:
-    """Put `temporary` in the place of `folder`; a folder cannot be renamed over one that is not empty."""
-    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(temporary, folder)
-    shutil.rmtree(old, ignore_errors=True)
+    return path

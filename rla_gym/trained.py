@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from torch import Tensor, nn
 
-from rla_gym.files import read_json
-from rla_gym.training.records import RunRecords, load_weights
-from rla_gym.typed import build
+from rla_gym.tensors import built, fill
+from rla_gym.training.records import RunRecords, weights_of
+from rla_gym.typed import build, check, shown
 
 if TYPE_CHECKING:
     from rla_gym.data.tokens import TokenStore
@@ -44,7 +45,7 @@ class TrainedRun:
         latest = RunRecords(folder).latest()
         if latest is None:
             raise FileNotFoundError(f"no training run has saved anything in {folder}: `rla-gym train` writes there")
-        state = read_json(latest / "state.json")
+        state, tensors = RunRecords(folder).load(latest)
         found = state["description"]
         return cls(
             folder=Path(folder),
@@ -54,7 +55,7 @@ class TrainedRun:
             processes=found["processes"],
             loop=found["loop"],
             trainable=found["trainable"],
-            weights=load_weights(latest),
+            weights=weights_of(tensors),
         )
 
     @property
@@ -77,11 +78,12 @@ class TrainedRun:
         Args:
             like: whether the data set may also be that of a store that this one was encoded like.
         """
-        found, info = self.trainable["data"], store.info
+        found, info = self.entry("data", dict[str, Any]), store.info
+        dataset = self.entry("data.dataset", str)
         fitting = {info["dataset"], *(info.get("like_datasets", []) if like else [])}
-        if found["dataset"] not in fitting or found["encoder"] != info["encoder"]:
+        if dataset not in fitting or found.get("encoder") != info["encoder"]:
             raise ValueError(
-                f"the run in {self.folder} was trained on data set {found['dataset'][:12]} with {found['encoder']}, "
+                f"the run in {self.folder} was trained on data set {dataset[:12]} with {shown(found.get('encoder'))}, "
                 f"the store {store.path} is of {info['dataset'][:12]} with {info['encoder']}: give the store that it "
                 "was trained on, or train it on this one, in a new folder"
             )
@@ -94,13 +96,27 @@ class TrainedRun:
 
     def config(self, kind: Any) -> Any:
         """The model's configuration as the dataclass `kind`; a ValueError if the run is of another model."""
-        return config_of(kind, self.trainable["model"], self.folder)
+        return config_of(kind, self.entry("model", dict[str, Any]), self.folder)
+
+    def entry(self, path: str, kind: Any) -> Any:
+        """The description's value at `path`, such as "data.dataset"; a ValueError if it is no `kind`."""
+        value: Any = self.trainable
+        for name in path.split("."):
+            value = value.get(name) if isinstance(value, Mapping) else None
+        return check(kind, value, f"the run in {self.folder}", "train it anew", f"description.trainable.{path}")
+
+    def build(self, module: str, make: Callable[[], Any]) -> Any:
+        """The model that `make` makes with the averaged weights of `module`; what does not fit is refused before."""
+        return built(make, self._weights_of(module), f"the run in {self.folder}", "train it anew", f"{module}.")
+
+    def _weights_of(self, module: str) -> dict[str, Tensor]:
+        if module not in self.weights:
+            raise KeyError(f"the run in {self.folder} trained {', '.join(self.weights)}, not {module}")
+        return self.weights[module]
 
     def fill(self, module: str, model: nn.Module) -> None:
         """Load the averaged weights of `module` into `model`; a KeyError if the run has no such module."""
-        if module not in self.weights:
-            raise KeyError(f"the run in {self.folder} trained {', '.join(self.weights)}, not {module}")
-        model.load_state_dict(self.weights[module])
+        fill(model, self._weights_of(module), f"the run in {self.folder}", "train it anew", f"{module}.")
 
 
 def config_of(kind: Any, values: Any, place: Path) -> Any:

@@ -7,14 +7,21 @@ blocks, whose momentum it makes orthogonal, and AdamW for the rest: at the same 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import torch
 from torch import Tensor, nn
 
 from rla_gym.training.records import section
+from rla_gym.training.saved_state import ADVICE
 
 OPTIMIZERS = ("adamw", "muon")
+KINDS: dict[type, tuple[str, ...]] = {
+    torch.optim.AdamW: ("step", "exp_avg", "exp_avg_sq"),
+    torch.optim.Muon: ("momentum_buffer",),
+}
+"""What each optimiser keeps of a parameter."""
 
 
 @dataclass(frozen=True)
@@ -29,12 +36,7 @@ def make_optimizers(
     modules: dict[str, nn.Module], kind: str, lr: float, weight_decay: float, fused: bool
 ) -> list[Optimizing]:
     """Optimisers of `kind` that share all trained parameters among them; matrices alone decay."""
-    named = {
-        f"{key}/{name}": p
-        for key, m in modules.items()
-        for name, p in m.named_parameters()
-        if p.requires_grad
-    }
+    named = {f"{key}/{name}": p for key, m in modules.items() for name, p in m.named_parameters() if p.requires_grad}
     made = []
     if kind == "muon":
         orthogonal = {name: p for name, p in named.items() if _is_block_matrix(name, p)}
@@ -70,14 +72,40 @@ def moments(optimizing: list[Optimizing]) -> dict[str, Tensor]:
     }
 
 
-def load_moments(optimizing: list[Optimizing], tensors: dict[str, Tensor]) -> None:
-    """Puts back what `moments` gave; other entries of `tensors` are passed over."""
+def load_moments(optimizing: list[Optimizing], tensors: dict[str, Tensor], place: str | Path = "the state") -> None:
+    """Puts back what `moments` gave; other entries of `tensors` are passed over.
+
+    Args:
+        place: where they are from, for errors.
+
+    Raises:
+        ValueError: a moment of no parameter, of another kind or shape, or a parameter with some of its moments.
+    """
     saved = section(tensors, "optimizer")
+    known = {name for one in optimizing for name in one.names}
     for one in optimizing:
+        kinds = KINDS[type(one.optimizer)]
         state: dict[int, dict[str, Tensor]] = {}
         order = {name: index for index, name in enumerate(one.names)}
         for flat, value in saved.items():
             kind, _, name = flat.partition("/")
-            if name in order:
-                state.setdefault(order[name], {})[kind] = value
+            if name not in known or (name in order and kind not in kinds):
+                raise ValueError(
+                    f"{place}: the optimiser's tensor {flat!r} is of no parameter and kind of this run; {ADVICE}"
+                )
+            if name not in order:
+                continue
+            shape = () if kind == "step" else tuple(one.names[name].shape)
+            if tuple(value.shape) != shape or not value.is_floating_point():
+                raise ValueError(
+                    f"{place}: the optimiser's tensor {flat!r} is {value.dtype} of shape {tuple(value.shape)}, "
+                    f"expected floats of {shape}; {ADVICE}"
+                )
+            if kind == "exp_avg_sq" and bool((value < 0).any()):
+                raise ValueError(f"{place}: the optimiser's tensor {flat!r} has negative squares; {ADVICE}")
+            state.setdefault(order[name], {})[kind] = value
+        for name, index in order.items():
+            if index in state and set(state[index]) != set(kinds):
+                missing = sorted(set(kinds) - set(state[index]))
+                raise ValueError(f"{place} lacks the optimiser's {', '.join(missing)} of {name!r}; {ADVICE}")
         one.optimizer.load_state_dict({"state": state, "param_groups": one.optimizer.state_dict()["param_groups"]})

@@ -14,18 +14,41 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from safetensors import SafetensorError
-from safetensors.torch import load_file, save_file
+from safetensors.torch import save_file
 from torch import Tensor
 
-from rla_gym.files import atomic_path, read_json, write_json
+from rla_gym.digests import check_intact, read_object, with_digest
+from rla_gym.disk import need_room
+from rla_gym.files import atomic_path, parse_json, sha256_file, sync_folder, temporary_path, write_json
+from rla_gym.outputs import Output, output
+from rla_gym.tensors import check_file_inside
+from rla_gym.training.saved_state import FORMAT, STATE, TENSORS, read_state, read_state_tensors
+from rla_gym.typed import build, shown
 
-FORMAT = 1
+STATE_FILES = (STATE, TENSORS)
+"""Files of one checkpoint, in the order of removal: without state.json there is none."""
+
+
+@dataclass(frozen=True)
+class Pointer:
+    """Content of latest.json."""
+
+    step: int
+    folder: str
+
+    def __post_init__(self) -> None:
+        if not 0 < self.step < 10**12 or self.folder != f"step_{self.step:08d}":
+            raise ValueError(
+                f"step {self.step} and folder {self.folder[:60]!r}, expected such as 500 and step_00000500"
+            )
 
 
 class RunRecords:
@@ -47,57 +70,80 @@ class RunRecords:
         pointer = self.out / "latest.json"
         if not pointer.exists():
             return None
-        folder = self.out / str(read_json(pointer)["folder"])
-        if not (folder / "state.json").exists():
+        found, intact = read_object(pointer)
+        advice = f"point it at a step_* folder of {self.out}, or train into another folder"
+        latest: Pointer = build(Pointer, found, pointer, advice)
+        check_intact(pointer, intact, advice)
+        folder = self.out / latest.folder
+        check_file_inside(folder, self.out)
+        if not (folder / STATE).exists():
             raise FileNotFoundError(
                 f"{pointer} names {folder}, which is missing or incomplete: restore that folder, or point latest.json "
                 "at another step_* folder"
             )
         return folder
 
+    def writing(self) -> AbstractContextManager[Output]:
+        """The folder as this process's own while a training writes there, see `rla_gym.outputs.output`."""
+        return output(self.out, "train")
+
     def prepare(self) -> None:
-        """Makes the folder and removes what a killed run left unfinished."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        for unfinished in self.out.glob(".step_*"):
-            shutil.rmtree(unfinished)
+        """Makes the folder, removes what a killed run left unfinished, and refuses files that a run would replace."""
+        with self.writing() as out:
+            out.claim(("log.jsonl", "latest.json"))
+            planned = [path.name for path in self.out.iterdir() if re.fullmatch(r"step_\d{8}", path.name)]
+            for name in (name for name in planned if name not in out):
+                if int(name[5:]) > self._latest_step():
+                    raise FileExistsError(
+                        f"{self.out / name} is in the way: `rla-gym train` did not write it, and would write its own; "
+                        "move it, or train into another folder"
+                    )
+
+    def _latest_step(self) -> int:
+        folder = self.latest()
+        return 0 if folder is None else int(folder.name[5:])
 
     def save(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
-        """Writes the checkpoint of `step` whole, points latest.json at it and drops the oldest ones."""
+        """Writes the checkpoint of `step` whole, points latest.json at it and drops the oldest ones.
+
+        Raises:
+            FileExistsError: a folder of that name is there that no training wrote.
+            OSError: the disk has no room; the latest checkpoint stays.
+        """
         folder = self.out / f"step_{step:08d}"
-        temporary = self.out / f".step_{step:08d}.{os.getpid()}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        names = [f"{folder.name}/{name}" for name in STATE_FILES]
         # Cloned: safetensors refuses tensors that share memory, and tied weights do.
         owned = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-        save_file(owned, temporary / "state.safetensors", metadata={"format": "pt"})
-        _sync(temporary / "state.safetensors")
-        write_json(temporary / "state.json", plain({"format": FORMAT, "step": step, **state}))
-        _sync(temporary / "state.json")
-        if folder.exists():  # a run killed between the rename and latest.json, now repeated
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-        write_json(self.out / "latest.json", {"step": step, "folder": folder.name})
-        older = [path for path in sorted(self.out.glob("step_*")) if path.name <= folder.name]
-        for path in older[: -self.keep]:
-            shutil.rmtree(path)
+        with self.writing() as out:
+            need_room(self.out, sum(tensor.nbytes for tensor in owned.values()), f"the checkpoint {folder}")
+            if folder.exists() and folder.name not in out:
+                raise FileExistsError(
+                    f"{folder} is in the way: `rla-gym train` did not write it; move it, or train into another folder"
+                )
+            out.claim([*names, "latest.json"])
+            temporary = temporary_path(folder)
+            try:
+                temporary.mkdir()
+                with atomic_path(temporary / TENSORS) as place:
+                    save_file(owned, place, metadata={"format": "pt"})
+                stored = {"sha256": sha256_file(temporary / TENSORS), "bytes": (temporary / TENSORS).stat().st_size}
+                content = {"format": FORMAT, "step": step, **state, "tensors": stored}
+                write_json(temporary / STATE, with_digest(plain(content)))
+                out.unlink(names)  # of a run that was killed between the rename and latest.json, now repeated
+                os.replace(temporary, folder)
+                sync_folder(self.out)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+            write_json(self.out / "latest.json", with_digest({"step": step, "folder": folder.name}))
+            own = [path.name for path in sorted(self.out.glob("step_*")) if path.name in out]
+            for name in [name for name in own if name <= folder.name][: -self.keep]:
+                out.remove([f"{name}/{file}" for file in STATE_FILES])
         return folder
 
     def load(self, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
-        """State (as written) and tensors (CPU) of a checkpoint folder.
-
-        Raises:
-            ValueError: another format of the state, or tensors that are cut off.
-        """
-        state = dict(read_json(folder / "state.json"))
-        if state.get("format") != FORMAT:
-            raise ValueError(f"{folder} has training-state format {state.get('format')}, this version reads {FORMAT}")
-        try:
-            return state, load_file(folder / "state.safetensors")
-        except SafetensorError as error:
-            raise ValueError(
-                f"{folder / 'state.safetensors'} is no whole safetensors file ({error}): point latest.json beside that "
-                "folder at another step_* folder, or train into another folder"
-            ) from error
+        """State (as written) and tensors (CPU) of a checkpoint folder; errors as `read_state_tensors`."""
+        state = read_state(folder)
+        return state, read_state_tensors(folder, state)
 
     def log(self, entry: Mapping[str, Any]) -> None:
         """Appends one line to log.jsonl."""
@@ -105,17 +151,17 @@ class RunRecords:
             file.write(json.dumps(plain(entry)) + "\n")
 
     def rewind_log(self, step: int) -> None:
-        """Drops the lines after `step` (and a line cut short by a kill): the resumed run writes them again."""
+        """Drops the lines after `step`, which the resumed run writes again, and what is no line of it (cut short)."""
         path = self.out / "log.jsonl"
-        if not path.exists():
+        if not path.is_file():
             return
         kept = []
-        for line in path.read_text(encoding="utf-8").splitlines():
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
             try:
-                entry = json.loads(line)
-            except json.JSONDecodeError:
+                entry = parse_json(line)
+            except ValueError:
                 continue
-            if entry["step"] <= step:
+            if isinstance(entry, dict) and isinstance(entry.get("step"), int) and entry["step"] <= step:
                 kept.append(line + "\n")
         with atomic_path(path) as temporary:
             Path(temporary).write_text("".join(kept), encoding="utf-8")
@@ -132,10 +178,15 @@ def load_weights(out: str | Path, ema: bool = True) -> dict[str, dict[str, Tenso
         FileNotFoundError: nothing has been saved there.
     """
     records = RunRecords(out)
-    folder = Path(out) if (Path(out) / "state.json").exists() else records.latest()
+    folder = Path(out) if (Path(out) / STATE).exists() else records.latest()
     if folder is None:
         raise FileNotFoundError(f"no checkpoint in {out}: expected latest.json beside step_* folders; train first")
     _, tensors = records.load(folder)
+    return weights_of(tensors, ema)
+
+
+def weights_of(tensors: Mapping[str, Tensor], ema: bool = True) -> dict[str, dict[str, Tensor]]:
+    """The weights among a checkpoint's tensors, as {module: state_dict}; averaged, or with `ema` False the last."""
     modules: dict[str, dict[str, Tensor]] = {}
     for name, tensor in section(tensors, "ema" if ema else "model").items():
         module, _, key = name.partition("/")
@@ -157,7 +208,7 @@ def differences(saved: Mapping[str, Any], present: Mapping[str, Any], prefix: st
         if isinstance(was, Mapping) and isinstance(now, Mapping):
             found += differences(was, now, f"{prefix}{key}.")
         elif was != now:
-            found.append(f"{prefix}{key}: {was!r} -> {now!r}")
+            found.append(f"{prefix}{key}: {shown(was)} -> {shown(now)}")
     return found
 
 
@@ -168,8 +219,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())
