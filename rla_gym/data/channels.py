@@ -9,7 +9,7 @@ import numpy as np
 from rla_gym.data.encoding import encoded_rows
 from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.pca import ChannelPCA, fit_channel_pca
-from rla_gym.data.store import FrameEncoder, TokenStore, first_rows
+from rla_gym.data.store import PCA_NAME, FrameEncoder, TokenStore, first_rows
 from rla_gym.progress import tracked
 
 PCA_FRAMES = 2000
@@ -27,7 +27,7 @@ def channel_pca(
     progress: bool = True,
 ) -> ChannelPCA:
     """Fit on evenly spaced frames of training episodes, or load what an interrupted run fitted."""
-    place = out / "pca.safetensors"
+    place = out / PCA_NAME
     if not place.is_file():
         starts = first_rows(dataset.lengths)
         rows = np.concatenate(

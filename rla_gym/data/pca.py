@@ -8,11 +8,11 @@ from pathlib import Path
 
 import numpy as np
 import torch
-from safetensors.numpy import load_file, save_file
 from torch import Tensor
 from torch.nn import functional as F
 
 from rla_gym.files import atomic_path
+from rla_gym.tensors import check_fit, read_tensors, save_tensors
 
 
 @dataclass(frozen=True)
@@ -31,18 +31,30 @@ class ChannelPCA:
     def save(self, path: str | Path) -> None:
         """Write as safetensors, whole or not at all."""
         arrays = {
-            "mean": self.mean,
-            "components": self.components,
-            "explained": np.asarray([self.explained], np.float64),
+            "mean": torch.from_numpy(self.mean).contiguous(),
+            "components": torch.from_numpy(self.components).contiguous(),
+            "explained": torch.tensor([self.explained], dtype=torch.float64),
         }
         with atomic_path(path) as temporary:
-            save_file(arrays, temporary)
+            save_tensors(temporary, arrays)
 
     @classmethod
     def load(cls, path: str | Path) -> ChannelPCA:
-        """Read what `save` wrote."""
-        arrays = load_file(path)
-        return cls(arrays["mean"], arrays["components"], float(arrays["explained"][0]))
+        """Read what `save` wrote; a missing or damaged file is a FileNotFoundError, KeyError or ValueError."""
+        advice = "remove the folder and encode again"
+        arrays, _ = read_tensors(path, advice)
+        shape = tuple(arrays["components"].shape) if "components" in arrays else ()
+        channels = shape[1] if len(shape) == 2 else -1
+        wanted = {
+            "mean": torch.empty(max(channels, 0), device="meta"),
+            "components": torch.empty(shape if channels >= 0 else (0, 0), device="meta"),
+            "explained": torch.empty(1, device="meta"),
+        }
+        check_fit(wanted, arrays, path, advice)
+        if not 0 <= float(arrays["explained"]) <= 1 + 1e-6:
+            raise ValueError(f"{path}: explained is {float(arrays['explained'])}, expected a fraction; {advice}")
+        mean, components = (arrays[name].float().numpy() for name in ("mean", "components"))
+        return cls(mean, components, float(arrays["explained"]))
 
 
 def project_tokens(tokens: Tensor, mean: Tensor, components: Tensor) -> Tensor:

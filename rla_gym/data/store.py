@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import zipfile
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
@@ -14,15 +13,15 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rla_gym.data.episodes import EpisodeDataset
+from rla_gym.data.index import LARGEST_HASHED, check_content, map_tokens, read_arrays, read_index
 from rla_gym.data.pca import ChannelPCA
-from rla_gym.files import atomic_path, read_json
+from rla_gym.files import atomic_path
 from rla_gym.outputs import output
 
 if TYPE_CHECKING:
     import torch
 
-SCHEMA = 1
-INDEX_NAME = "index.json"
+INDEX_NAME, PCA_NAME, MOTION_NAME = "index.json", "pca.safetensors", "motion.safetensors"
 MOTION_HORIZON = 4  # control steps over which a row's motion is measured
 PARTS = {"train": (0.0, 0.9), "validation": (0.9, 0.95), "test": (0.95, 1.0)}
 
@@ -68,26 +67,36 @@ class TokenStore:
 
     @classmethod
     def open(
-        cls, path: str | Path, dataset: EpisodeDataset | None = None, encoder: FrameEncoder | None = None
+        cls,
+        path: str | Path,
+        dataset: EpisodeDataset | None = None,
+        encoder: FrameEncoder | None = None,
+        verify: bool = False,
     ) -> TokenStore:
         """Open a store; with `dataset` or `encoder` given, only if it was made from just these.
 
+        Args:
+            verify: compare the content of tokens with their SHA-256 whatever their size, not only up to 4 GiB.
+
         Raises:
             FileNotFoundError: nothing (or nothing finished) there.
-            ValueError: another schema, data set or encoder, or a tokens file that is cut off.
+            ValueError: another schema, data set or encoder, or files that are cut off, damaged or changed.
         """
         path = Path(path)
         if not (path / INDEX_NAME).is_file():
             raise FileNotFoundError(f"no finished token store at {path}: encode a data set with `rla-gym encode` first")
-        index = read_json(path / INDEX_NAME)
-        info = index["info"]
-        expect(path, "schema version", info["schema"], SCHEMA)
+        index = read_index(path / INDEX_NAME)
+        info, files = index["info"], index.get("files", {})
         if dataset is not None:
             expect(path, "data set hash", info["dataset"], dataset.hash)
         if encoder is not None:
             expect(path, "encoder hash", info["encoder"]["hash"], encoder.hash)
-        tokens = _map_tokens(path / "tokens.npy", tuple(index["shape"]))
-        rows = _read_arrays(path / "arrays.npz")
+        tokens = map_tokens(path / "tokens.npy", tuple(index["shape"]))
+        check_content(path / "tokens.npy", files, None if verify else LARGEST_HASHED)
+        check_content(path / "arrays.npz", files)
+        rows = read_arrays(path / "arrays.npz", len(tokens))
+        if info["pca"]:
+            check_content(path / PCA_NAME, files)
         lengths = np.asarray(index["lengths"], np.int64)
         return cls(
             path=path,
@@ -116,7 +125,7 @@ class TokenStore:
     @property
     def pca(self) -> ChannelPCA | None:
         """The channel map that the tokens went through, None where they are the encoder's own."""
-        return ChannelPCA.load(self.path / "pca.safetensors") if self.info["pca"] else None
+        return ChannelPCA.load(self.path / PCA_NAME) if self.info["pca"] else None
 
     @property
     def coordinates(self) -> str:
@@ -169,13 +178,19 @@ class TokenStore:
         """How much a row's tokens change: mean |s[t+4] - s[t]| of standardised tokens, (N,) float32.
 
         Near an episode's end the change to its last frame. Computed at the first use and kept in
-        `motion.npy`.
+        `motion.safetensors`.
         """
-        place = self.path / "motion.npy"
+        import torch
+
+        from rla_gym.tensors import read_tensors, save_tensors
+
+        place, key = self.path / MOTION_NAME, self.coordinates
         if place.is_file():
-            stored: np.ndarray = np.load(place, allow_pickle=False)
-            if len(stored) == len(self):
-                return stored
+            with suppress(ValueError, KeyError):  # it is computed anew
+                tensors, metadata = read_tensors(place)
+                stored: np.ndarray = tensors["motion"].numpy()
+                if stored.shape == (len(self),) and stored.dtype == np.float32 and metadata["coordinates"] == key:
+                    return stored
         last = np.repeat(self.starts + self.lengths - 1, self.lengths)
         later = np.minimum(np.arange(len(self)) + MOTION_HORIZON, last)
         scores = np.empty(len(self), np.float32)
@@ -187,7 +202,7 @@ class TokenStore:
         with suppress(OSError), output(self.path, "encode") as folder:
             folder.claim([place.name])
             with atomic_path(place) as temporary:
-                np.save(temporary, scores)
+                save_tensors(temporary, {"motion": torch.from_numpy(scores)}, {"coordinates": key})
             folder.seal()
         return scores
 
@@ -207,33 +222,6 @@ def first_rows(lengths: np.ndarray) -> np.ndarray:
     rows = np.zeros(len(lengths), np.int64)
     np.cumsum(lengths[:-1], out=rows[1:])
     return rows
-
-
-def _map_tokens(path: Path, shape: tuple[int, ...]) -> np.ndarray:
-    """Map the tokens file after checking that it is all there."""
-    if not path.is_file():
-        raise FileNotFoundError(f"no {path.name} in {path.parent}: remove the folder and encode again")
-    header = 128  # NumPy pads a small header to this
-    expected = header + 2 * int(np.prod(shape))
-    if path.stat().st_size != expected:
-        raise ValueError(
-            f"{path} has {path.stat().st_size} bytes, expected {expected} for float16 {shape}: it is cut off "
-            "or of another run; remove the folder and encode again"
-        )
-    tokens: np.ndarray = np.load(path, mmap_mode="r", allow_pickle=False)
-    if tokens.shape != shape or tokens.dtype != np.float16:
-        raise ValueError(f"{path} holds {tokens.dtype} {tokens.shape}, expected float16 {shape}: encode again")
-    return tokens
-
-
-def _read_arrays(path: Path) -> dict[str, np.ndarray]:
-    try:
-        with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in ("actions", "proprio", "objects", "states")}
-    except (zipfile.BadZipFile, KeyError) as error:
-        raise ValueError(
-            f"{path} is cut off or of another making ({error}): remove the folder and encode again"
-        ) from error
 
 
 def expect(path: Path, what: str, found: Any, expected: Any) -> None:

@@ -14,9 +14,19 @@ import numpy as np
 from rla_gym.data.channels import channel_pca, channels_of, statistics
 from rla_gym.data.encoding import encoded_rows
 from rla_gym.data.episodes import EpisodeDataset
+from rla_gym.data.index import SCHEMA, described
 from rla_gym.data.journal import ENCODER_NAME, JOURNAL_NAME, MADE_FILES, PART_NAME, TOKENS_NAME, Journal
 from rla_gym.data.pca import ChannelPCA
-from rla_gym.data.store import INDEX_NAME, SCHEMA, FrameEncoder, TokenStore, expect, first_rows, split_episodes
+from rla_gym.data.store import (
+    INDEX_NAME,
+    PCA_NAME,
+    FrameEncoder,
+    TokenStore,
+    expect,
+    first_rows,
+    split_episodes,
+)
+from rla_gym.digests import with_digest
 from rla_gym.disk import reserve
 from rla_gym.files import atomic_path, settle, temporary_path, write_json
 from rla_gym.outputs import is_sealed, output
@@ -94,7 +104,7 @@ def encode_dataset(
         else:
             channel_map = like.pca
             if channel_map is not None:
-                channel_map.save(out / "pca.safetensors")
+                channel_map.save(out / PCA_NAME)
         _write_tokens(dataset, encoder, channel_map, out, batch, progress, journal, bf16)
         tokens = np.load(out / TOKENS_NAME, mmap_mode="r", allow_pickle=False)
         starts = first_rows(dataset.lengths)
@@ -103,7 +113,7 @@ def encode_dataset(
         else:
             mean, std = like.mean, like.std
         with atomic_path(out / "arrays.npz") as temporary:
-            np.savez(temporary, allow_pickle=False, **_row_arrays(dataset, starts))
+            np.savez(temporary, **_row_arrays(dataset, starts))
         if hasattr(encoder, "save"):
             encoder.save(out / ENCODER_NAME)
         info = {
@@ -127,8 +137,13 @@ def encode_dataset(
             "seeds": dataset.seeds.tolist(),
             "mean": mean.tolist(),
             "std": std.tolist(),
+            "files": {
+                name: described(out / name)
+                for name in (TOKENS_NAME, "arrays.npz", PCA_NAME)
+                if name != PCA_NAME or channel_map is not None
+            },
         }
-        write_json(out / INDEX_NAME, index)
+        write_json(out / INDEX_NAME, with_digest(index))
         folder.seal()
         folder.remove([JOURNAL_NAME])
     return TokenStore.open(out, dataset, encoder)

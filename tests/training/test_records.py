@@ -70,7 +70,7 @@ def test_a_missing_folder_is_told(saved: tuple[RunRecords, Path]) -> None:
         (lambda state: state.update(step="3"), "state.json: step is '3', expected an integer"),
         (lambda state: state.update(step=4), "state.json: step is 4 and ema_updates 3"),
         (lambda state: state.update(metrics=[1]), r"state.json: metrics is \[1\], expected an object"),
-        (lambda state: state.update(metrics={"l1": "x"}), "metrics.l1 is 'x', expected a finite number or null"),
+        (lambda state: state.update(metrics={"l1": "x"}), "metrics.l1 is 'x', expected a finite number"),
         (lambda state: state["description"].pop("processes"), "lacks the entries description.processes"),
         (lambda state: state["description"].update(loop={}), "description.loop.steps is None, expected an integer"),
         (lambda state: state["description"].update(trainable=3), "description.trainable is 3, expected an object"),
