@@ -8,7 +8,7 @@ import pytest
 
 from rla_gym.cli.inspect import card_of
 from rla_gym.data import CollectConfig, EpisodeDataset, collect, write_dataset
-from rla_gym.data.formats.robomimic import combine_digests
+from rla_gym.data.digests import combine_digests
 from rla_gym.data.merge import merge
 
 SETTINGS = CollectConfig("push-cube", 4, play=0.0, interrupted=1.0, noise=0.2, seed=9, workers=1)
