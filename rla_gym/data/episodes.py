@@ -20,6 +20,7 @@ from rla_gym.data.formats import robomimic
 from rla_gym.data.formats.scan import DATASETS, DEFAULT_FRAME_NAME, Headers, scan
 from rla_gym.data.index import FileState, index_path, read_index, write_index
 from rla_gym.extras import require
+from rla_gym.files import check_readable
 from rla_gym.progress import tracked
 
 FILE_NAME = "episodes.hdf5"
@@ -235,6 +236,7 @@ class EpisodeDataset:
         try:
             yield
         except (OSError, KeyError, RuntimeError) as error:
+            check_readable(self.path)
             raise _unreadable(error, self.path, what) from error
 
     def close(self) -> None:
@@ -263,6 +265,7 @@ def _open(h5py: Any, path: Path) -> Any:
     try:
         return h5py.File(path, "r")
     except OSError as error:
+        check_readable(path)
         raise _unreadable(error, path, None) from error
 
 
