@@ -22,7 +22,7 @@ def brief_timing() -> Iterator[None]:
 
 
 def _narrow(preset: Preset) -> Preset:
-    """`preset` with all its switches and a hundredth of its numbers."""
+    """`preset` with all its switches and few of its numbers."""
 
     def build(
         channels: int, grid: tuple[int, int], action_size: int, proprio_size: int = 0, max_horizon: int = 15
@@ -31,10 +31,10 @@ def _narrow(preset: Preset) -> Preset:
         latents = {"latent_tokens": 4, "latent_channels": 8}
         encoder_blocks = min(1, wide.autoencoder.encoder_blocks)
         autoencoder = replace(
-            wide.autoencoder, **latents, encoder_width=32, decoder_width=32, encoder_blocks=encoder_blocks,
+            wide.autoencoder, **latents, encoder_width=40, decoder_width=40, encoder_blocks=encoder_blocks,
             decoder_blocks=1,
         )  # fmt: skip
-        flow = replace(wide.flow, **latents, width=32, flow_width=32, conditioning_blocks=1, flow_blocks=1)
+        flow = replace(wide.flow, **latents, width=40, flow_width=40, conditioning_blocks=1, flow_blocks=1)
         return ModelConfigs(
             autoencoder, flow, ImageDecoderConfig(channels, (16, 8, 8, 8, 8), 0, (0, 0, 0, 0), False)
         )
