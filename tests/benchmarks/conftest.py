@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 
 import pytest
 
 from benchmarks.baselines import budget
-from rla_gym.models.image_decoder import ImageDecoderConfig
-from rla_gym.models.presets import PRESETS, ModelConfigs, Preset
+from tests import narrow
 
 
 @pytest.fixture(scope="module")
@@ -21,31 +19,8 @@ def brief_timing() -> Iterator[None]:
         yield
 
 
-def _narrow(preset: Preset) -> Preset:
-    """`preset` with all its switches and few of its numbers."""
-
-    def build(
-        channels: int, grid: tuple[int, int], action_size: int, proprio_size: int = 0, max_horizon: int = 15
-    ) -> ModelConfigs:
-        wide = preset(channels, grid, action_size, proprio_size, max_horizon)
-        latents = {"latent_tokens": 4, "latent_channels": 8}
-        encoder_blocks = min(1, wide.autoencoder.encoder_blocks)
-        autoencoder = replace(
-            wide.autoencoder, **latents, encoder_width=40, decoder_width=40, encoder_blocks=encoder_blocks,
-            decoder_blocks=1,
-        )  # fmt: skip
-        flow = replace(wide.flow, **latents, width=40, flow_width=40, conditioning_blocks=1, flow_blocks=1)
-        return ModelConfigs(
-            autoencoder, flow, ImageDecoderConfig(channels, (16, 8, 8, 8, 8), 0, (0, 0, 0, 0), False)
-        )
-
-    return build
-
-
 @pytest.fixture(scope="module")
 def narrow_presets() -> Iterator[None]:
-    """Presets "tiny" and "nano" of networks that train in milliseconds a step."""
-    with pytest.MonkeyPatch.context() as patch:
-        for name in ("tiny", "nano"):
-            patch.setitem(PRESETS, name, _narrow(PRESETS[name]))
+    """Presets of networks that train in milliseconds a step."""
+    with narrow.narrow_presets():
         yield

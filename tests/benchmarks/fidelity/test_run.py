@@ -36,7 +36,9 @@ IMAGES = find_spec("torchmetrics") is not None
 
 
 @pytest.fixture(scope="module")
-def folder(brief_timing: None, narrow_presets: None, encoded: TokenStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(
+    brief_timing: None, narrow_presets: None, encoded: TokenStore, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """DINO-WM, hardly trained."""
     out = tmp_path_factory.mktemp("dino-wm")
     train.main(train.Args(model="dino-wm", tokens=encoded.path, out=out, samples=4, batch_size=4, starts=2, seed=3))
