@@ -110,7 +110,7 @@ def test_the_next_episode_has_other_noise(bundle: Bundle) -> None:
 
 def test_bf16_is_near(bundle: Bundle) -> None:
     chunks = random_chunks(2, 3)
-    exact, short = (run(bundle, [0, 1, 2], chunks, dtype=dtype)[-1] for dtype in (None, "bf16"))
+    exact, short = (run(bundle, [0, 1, 2], chunks, precision=precision)[-1] for precision in (None, "bf16"))
     assert short.dtype == torch.float32 and not torch.equal(exact, short)
     assert (exact - short).abs().mean() < 0.05
 

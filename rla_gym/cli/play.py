@@ -28,7 +28,7 @@ class Play:
     """Show the recorded episode of the same start beside it."""
     chunk: int | None = None
     """Control steps that a key press lasts; without it 2, where the checkpoint takes as many."""
-    max_episode_steps: int | None = None
+    time_limit: int | None = None
     """Steps of an episode; without it the checkpoint's."""
     seed: int = 0
     """Of the first episode and all later ones."""
@@ -76,7 +76,7 @@ class Play:
             render_mode="rgb_array",
             render_reference=self.reference,
             chunk=chunk,
-            max_episode_steps=self.max_episode_steps,
+            time_limit=self.time_limit,
             p_initial_frame=1.0,
         )
 

@@ -36,7 +36,7 @@ class Pressed(RLAWorldEnv):
     """A dream with a person before it: before step i the events `presses[i]` happen."""
 
     def __init__(self, bundle: Bundle, presses: dict[int, list[Any]], **options: Any) -> None:
-        super().__init__(bundle, render_mode="rgb_array", chunk=2, max_episode_steps=50, **options)
+        super().__init__(bundle, render_mode="rgb_array", chunk=2, time_limit=50, **options)
         self.presses, self.actions = presses, []
 
     def step(self, action: np.ndarray) -> Any:
@@ -103,7 +103,7 @@ def test_defaults(checkpoint: Path) -> None:
     assert isinstance(dream, RLAWorldEnv) and dream.render_reference
     # Two control steps a key press, and episodes as long as the checkpoint's 12 chunks of 4.
     assert (dream.episodes.chunk, dream.episodes.limit, dream.metadata["render_fps"]) == (2, 24, 5)
-    real: EpisodeEnv = Play(ckpt=str(checkpoint), real=True, chunk=4, max_episode_steps=7).environment()
+    real: EpisodeEnv = Play(ckpt=str(checkpoint), real=True, chunk=4, time_limit=7).environment()
     assert isinstance(real, RLARealEnv)
     assert (real.episodes.chunk, real.episodes.limit) == (4, 7)
 
