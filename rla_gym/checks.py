@@ -12,7 +12,7 @@ import math
 import operator
 import types
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, fields
 from numbers import Integral, Real
 from os import PathLike
 from os.path import expanduser
@@ -68,7 +68,8 @@ def checked(name: str, value: Any, kind: Any) -> Any:
             return _convert(value, part)
         except (TypeError, OverflowError, ValueError):
             continue
-    raise ValueError(f"{name}={value!r}: expected {expected(kind)}")
+    given = f"{name} {value}" if name.startswith("--") else f"{name}={value!r}"
+    raise ValueError(f"{given}: expected {expected(kind)}")
 
 
 def expected(kind: Any) -> str:
@@ -80,31 +81,6 @@ def check_fields(values: Any) -> None:
     """Check every field of a dataclass instance against its annotation, and keep what `checked` makes of it."""
     for name, kind in hints(type(values)).items():
         object.__setattr__(values, name, checked(name, getattr(values, name), kind))
-
-
-def check_command(command: Any, prefix: str = "") -> None:
-    """Check the numbers of a parsed command, and expand `~` in its paths; errors name the option (`--flow.steps`).
-
-    Args:
-        command: an instance of a dataclass; nested ones are checked too.
-        prefix: of the names of its options.
-
-    Raises:
-        ValueError: a number that is not finite or out of its range.
-    """
-    for name, kind in hints(type(command)).items():
-        value = getattr(command, name)
-        if is_dataclass(value):
-            # The chosen part of a command with subcommands has no name of its own on the command line.
-            check_command(value, prefix if get_origin(kind) in (Union, types.UnionType) else f"{prefix}{name}.")
-            continue
-        option = f"--{prefix}{name}".replace("_", "-")
-        if isinstance(value, Path):
-            object.__setattr__(command, name, expanded(value))
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            checked(option, value, kind)
-        elif isinstance(value, tuple) and all(isinstance(entry, Path) for entry in value):
-            object.__setattr__(command, name, tuple(map(expanded, value)))
 
 
 def expanded(path: str | PathLike[str]) -> Path:

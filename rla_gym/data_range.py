@@ -14,14 +14,14 @@ if TYPE_CHECKING:
 
 RANGES = ("token_low", "token_high", "proprio_low", "proprio_high")
 """Statistics of a checkpoint: (C,) and (P,) float32 in the units of the token store, before standardisation."""
-MARGIN = 0.5
+MARGIN = 1.0
 """How far beyond its references dreams may go where a checkpoint holds no range, in widths of theirs: references are
 some dozens of the episodes that were trained on."""
 ROWS = 4096
 """Frames of a token store that are read at a time."""
 
 
-def store_range(store: TokenStore) -> dict[str, Tensor]:
+def store_range(store: TokenStore) -> dict[str, Any]:
     """`RANGES` over all training episodes of a token store."""
     rows = store.rows(store.split("train"))
     parts = [store.tokens[rows[at : at + ROWS]] for at in range(0, len(rows), ROWS)]

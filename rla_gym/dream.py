@@ -41,8 +41,8 @@ class DreamStep:
     chunks: Tensor
     """(B,) int64, steps since the episode began."""
     clamped: Tensor
-    """(B,) float32, fraction of the values that the last step predicted outside the range of the training data, and that
-    were put back to its edge; 0 before there was one."""
+    """(B,) float32, fraction of the values that the last step predicted outside the range of the training data; they
+    were put back to its edge. 0 before there was one."""
     disagreement: Tensor | None = None
     """(B,) float32, of samples of the last step, 0 before there was one; None where it is not measured."""
 

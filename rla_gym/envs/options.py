@@ -52,7 +52,8 @@ class EpisodeOptions:
 
     def __post_init__(self) -> None:
         check_fields(self)
-        if self.disagreement_limit is not None and self.disagreement() is None:
+        measured = self.disagreement() is not None
+        if self.disagreement_limit is not None and not measured:
             raise ValueError(
                 f"disagreement_limit={self.disagreement_limit} with uncertainty={self.uncertainty!r}: a limit needs "
                 "uncertainty='disagreement' or 'both'"

@@ -90,7 +90,7 @@ def test_time_stands_still_while_no_key_is_pressed(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("more", [[], ["--real", "--no-reference"]])
 def test_the_command(checkpoint: Path, capsys: pytest.CaptureFixture[str], more: list[str]) -> None:
-    arguments = ["play", "--ckpt", str(checkpoint), "--episodes", "2", "--max-episode-steps", "2", *FAST, *more]
+    arguments = ["play", "--ckpt", str(checkpoint), "--episodes", "2", "--time-limit", "2", *FAST, *more]
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("arrows, or a d s w")
@@ -123,7 +123,7 @@ def test_scores(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [(["--speed", "0"], "speed=0.0"), (["--episodes", "0"], "over 0"), (["--chunk", "9"], "1 to 4")],
+    [(["--speed", "0"], "--speed 0.0: expected a positive"), (["--episodes", "0"], "at least 1"), (["--chunk", "9"], "1 to 4")],
 )
 def test_wrong_arguments(checkpoint: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:
     assert main(["play", "--ckpt", str(checkpoint), *arguments]) == 2
