@@ -16,7 +16,8 @@ from torch import Tensor
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
-from rla_gym.envs.options import EpisodeOptions, checked_count, checked_device
+from rla_gym.devices import find_device
+from rla_gym.envs.options import EpisodeOptions, checked_count
 from rla_gym.envs.spaces import Observation, checked_chunks, observation_space, observe
 from rla_gym.envs.starts import RESET_OPTIONS, check_options, given_goal, given_start
 from rla_gym.noise import keyed_uniform, make_keys
@@ -58,7 +59,7 @@ class Episodes(ABC):
 
     def __init__(self, ckpt: str | Path | Bundle, batch: int, options: EpisodeOptions, device: str = "cpu") -> None:
         self.options, self.batch = options, checked_count("num_envs", batch)
-        self.device = checked_device(device)
+        self.device = find_device(device)
         self.trained = self.bundle = load_checkpoint(ckpt).to(self.device)
         config = self.bundle.config
         self.chunk = config.chunk if options.chunk is None else options.chunk

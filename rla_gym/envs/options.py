@@ -9,8 +9,6 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-import torch
-
 from rla_gym.checks import Count, Fraction, NonNegative, Positive, Range, check_fields, checked
 from rla_gym.references import References
 from rla_gym.uncertainty import DisagreementConfig, wanted
@@ -89,18 +87,6 @@ def episode_options(face: object, given: Mapping[str, Any], **named: Any) -> Epi
             hint = " (the environment's own limit is 'time_limit'; 'max_episode_steps' is of gymnasium.make)"
         raise TypeError(f"{type(face).__name__} has no option {', '.join(unknown)}{hint}: it has {', '.join(there)}")
     return EpisodeOptions(**named, **given)
-
-
-def checked_device(device: Any) -> torch.device:
-    """The device called `device`, as tensors name it; a ValueError unless this machine has it."""
-    named = isinstance(device, str | torch.device)
-    try:
-        if named:
-            return torch.empty(0, device=device).device
-        reason = ""
-    except (RuntimeError, AssertionError, NotImplementedError) as error:
-        reason = f" ({str(error).splitlines()[0]})"
-    raise ValueError(f"device={device!r}: expected one that this machine has, such as 'cpu' or 'cuda'{reason}")
 
 
 def checked_count(name: str, value: Any, low: int = 1) -> int:

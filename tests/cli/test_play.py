@@ -123,7 +123,7 @@ def test_scores(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [(["--speed", "0"], "--speed 0.0: expected a positive"), (["--episodes", "0"], "at least 1"), (["--chunk", "9"], "1 to 4")],
+    [(["--speed", "0"], "--speed 0.0: expected"), (["--episodes", "0"], "at least 1"), (["--chunk", "9"], "1 to 4")],
 )
 def test_wrong_arguments(checkpoint: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:
     assert main(["play", "--ckpt", str(checkpoint), *arguments]) == 2
