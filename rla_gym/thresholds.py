@@ -32,9 +32,10 @@ ONE_EACH = (
     "rewards of more steps (`Episode.rewards`) for a threshold that rests on more"
 )
 NONE = (
-    "no threshold: none of the {episodes} training episodes is successful, longer than three frames, and unsolved at "
-    "some frame, so that dreams cannot be told to be solved. Record which episodes succeed (`Episode.success`, of which "
-    "the last step then counts as solved), or after which steps (`Episode.rewards`), and encode and export again"
+    "no threshold: none of the {episodes} training episodes is successful, longer than three frames and unsolved at "
+    "some frame, so success in dreams cannot be measured. Record which episodes succeed (`Episode.success`: their last "
+    "step then counts as solved) or after which steps (`Episode.rewards`), encode and export again; or pass "
+    "success_threshold"
 )
 
 
