@@ -25,6 +25,7 @@ from torch import Tensor
 from rla_gym.bundle import Bundle, BundleConfig
 from rla_gym.card import card_markdown
 from rla_gym.checkpoint_parts import OPTIONAL_STATISTICS, STATISTICS, by_part, statistics_of
+from rla_gym.checks import expanded
 from rla_gym.consistency import check_bundle
 from rla_gym.digests import check_intact, read_object, with_digest
 from rla_gym.disk import need_room
@@ -135,7 +136,9 @@ def built_in_names() -> tuple[str, ...]:
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
     """Resolved folder of a path, a built-in name or a hub id, tried in this order; errors as `load_checkpoint`."""
-    text, path = str(name_or_path), Path(name_or_path)
+    if not isinstance(name_or_path, str | Path):
+        raise ValueError(f"ckpt={name_or_path!r}: expected a checkpoint's folder, built-in name or hub id, or a Bundle")
+    text, path = str(name_or_path), expanded(name_or_path)
     if path.suffix in PICKLES:
         raise ValueError(
             f"{path} is a pickle, and pickles can run any code when loaded, so none is: give a checkpoint folder "

@@ -10,10 +10,11 @@ import torch
 from torch import Tensor
 
 from rla_gym.bundle import BundleConfig
+from rla_gym.data_range import RANGES
 from rla_gym.tensors import check_fit
 
 STATISTICS = ("mean", "std", "proprio_mean", "proprio_std")
-OPTIONAL_STATISTICS = ("pca_mean", "pca_components", "object_weights")
+OPTIONAL_STATISTICS = ("pca_mean", "pca_components", "object_weights", *RANGES)
 
 
 def by_part(
@@ -51,6 +52,7 @@ def statistics_of(found: Mapping[str, Tensor], config: BundleConfig, place: Path
     if not proprio:  # a store's statistics, which a model without proprioception has no use for
         for name in ("proprio_mean", "proprio_std"):
             shapes[name] = tuple(found[name].shape[:1]) if name in found else (0,)
+    shapes |= {name: tuple(found[name].shape) for name in RANGES if name in found}  # the bundle looks at them
     wanted = {
         name: torch.empty(shape, device="meta")
         for name, shape in shapes.items()

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from rla_gym.data.episodes import EpisodeDataset
-from rla_gym.data.index import LARGEST_HASHED, check_content, map_tokens, read_arrays, read_index
 from rla_gym.data.pca import ChannelPCA
+from rla_gym.data.store_index import LARGEST_HASHED, check_content, map_tokens, read_arrays, read_index
 from rla_gym.files import atomic_path
 from rla_gym.outputs import output
 

@@ -11,10 +11,10 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rla_gym.data.arrays import DTYPES
 from rla_gym.data.channels import channel_pca, channels_of, statistics
 from rla_gym.data.encoding import encoded_rows
 from rla_gym.data.episodes import EpisodeDataset
-from rla_gym.data.index import SCHEMA, described
 from rla_gym.data.journal import ENCODER_NAME, JOURNAL_NAME, MADE_FILES, PART_NAME, TOKENS_NAME, Journal
 from rla_gym.data.pca import ChannelPCA
 from rla_gym.data.store import (
@@ -26,6 +26,7 @@ from rla_gym.data.store import (
     first_rows,
     split_episodes,
 )
+from rla_gym.data.store_index import SCHEMA, described
 from rla_gym.digests import with_digest
 from rla_gym.disk import reserve
 from rla_gym.files import atomic_path, settle, temporary_path, write_json
@@ -239,7 +240,7 @@ def _row_arrays(dataset: EpisodeDataset, starts: np.ndarray) -> dict[str, np.nda
         for name in ("actions", "proprio", "objects", "states"):
             values = arrays[name]
             if values is not None:
-                rows = found.setdefault(name, np.zeros((total, values.shape[1]), values.dtype))
+                rows = found.setdefault(name, np.zeros((total, values.shape[1]), DTYPES[name]))
                 rows[starts[episode] : starts[episode] + len(values)] = values
-    empty = {name: np.zeros((total, 0), np.float32) for name in ("actions", "proprio", "objects", "states")}
+    empty = {name: np.zeros((total, 0), DTYPES[name]) for name in ("actions", "proprio", "objects", "states")}
     return {**empty, **found}

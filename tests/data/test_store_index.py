@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rla_gym.data.index import map_tokens, read_arrays, read_index
+from rla_gym.data.store_index import map_tokens, read_arrays, read_index
 from rla_gym.data.tokens import TokenStore, encode_dataset
 from rla_gym.digests import with_digest
 from rla_gym.files import read_json, write_json
