@@ -52,7 +52,7 @@ class SavedState:
             raise ValueError(
                 f"step is {self.step} and ema_updates {self.ema_updates}, expected one number of 1 or more"
             )
-        check(Mapping[str, int], {"steps": self.description.loop.get("steps")}, "description.loop", ADVICE)
+        check(int, self.description.loop.get("steps"), "it", ADVICE, "description.loop.steps")
         if self.description.loop["steps"] < 1 or self.description.processes < 1:
             raise ValueError("description.loop.steps and description.processes must be at least 1")
 

@@ -10,6 +10,7 @@ from rla_gym.cli.inspect import card_of
 from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset, write_dataset
 from rla_gym.data.pca import fit_channel_pca
 from rla_gym.data.store import split_episodes
+from rla_gym.digests import with_digest
 
 
 @pytest.fixture
@@ -125,7 +126,7 @@ def test_resumes_after_a_hard_kill(dataset, encoder, store, tmp_path):
     tokens[100:] = 7.0
     tokens.flush()
     journal = json.loads((out / "journal.json").read_text())
-    (out / "journal.json").write_text(json.dumps({**journal, "rows": 100}))
+    (out / "journal.json").write_text(json.dumps(with_digest({**journal, "rows": 100})))
     encoder.fails_after = None
     encode_dataset(dataset, encoder, out, batch=50, progress=False)
     assert same_files(out, store.path)
@@ -163,7 +164,7 @@ def test_refuses_another_data_set_encoder_or_schema(dataset, encoder, store, tmp
 def test_refuses_files_that_are_cut_off(store, name):
     place = store.path / name
     place.write_bytes(place.read_bytes()[:-100])
-    with pytest.raises(ValueError, match=f"{name} .*cut off"):
+    with pytest.raises(ValueError, match=f"{name} .*(cut off|damaged)"):
         TokenStore.open(store.path)
 
 

@@ -111,9 +111,9 @@ def test_tensors_that_do_not_fit_the_state_are_refused(saved: Any, name: str, te
 @pytest.mark.parametrize(
     ("pointer", "said"),
     [
-        ({"step": 3, "folder": "../run/step_00000003"}, "latest.json: step 3, folder '../run/step_00000003'"),
-        ({"step": 3, "folder": "/etc"}, "latest.json: step 3, folder '/etc'"),
-        ({"step": 4, "folder": "step_00000003"}, "latest.json: step 4, folder 'step_00000003'"),
+        ({"step": 3, "folder": "../run/step_00000003"}, "latest.json: step 3 and folder '../run/step_00000003'"),
+        ({"step": 3, "folder": "/etc"}, "latest.json: step 3 and folder '/etc'"),
+        ({"step": 4, "folder": "step_00000003"}, "latest.json: step 4 and folder 'step_00000003'"),
         ({"step": 4, "folder": "step_00000004"}, "latest.json names .*step_00000004, which is missing"),
         ({"folder": "step_00000003"}, "latest.json lacks the entries step"),
         ([], "latest.json holds list, expected a JSON object"),
