@@ -32,7 +32,7 @@ from rla_gym.training.autoencoder import AutoencoderTraining
 from rla_gym.training.batches import proprio_statistics
 from rla_gym.training.loop import LoopConfig, fit
 
-SIZE, CHANNELS, CHUNK, EPISODES, FRAMES = 28, 8, 2, 12, 6
+SIZE, CHANNELS, CHUNK, EPISODES, FRAMES = 28, 8, 2, 5, 6
 SPEC: dict[str, Any] = {
     "name": "my-robot",
     "frame_size": [SIZE, SIZE],
