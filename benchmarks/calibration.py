@@ -21,7 +21,6 @@ import torch
 import tyro
 from torch import Tensor
 
-from benchmarks.ranks import spearman
 from benchmarks.record import run_record
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
@@ -34,11 +33,10 @@ from rla_gym.reference_data import check_coordinates
 from rla_gym.rewards import token_distance
 from rla_gym.tasks import Task, make_task
 from rla_gym.uncertainty import SPACES, DataDistance, DisagreementConfig
+from rla_gym.utils.statistics import cluster_interval, spearman
 
 BLOCK = 32
 """Handles dreamed at a time."""
-DRAWS = 500
-"""Resamples of a bootstrap."""
 BINS = 8
 MEASURES = {
     "disagreement": "disagreement of the step",
@@ -129,30 +127,14 @@ def dream_handles(
     return found
 
 
-def interval(
-    statistic: Callable[..., float], values: Sequence[np.ndarray], episodes: np.ndarray, seed: int = 0
-) -> list[float]:
-    """[statistic, low, high]: of `values`, arrays (N, ...) each, with a 95 % bootstrap interval over `episodes` (N,).
-
-    What was dreamed from starts of one episode belongs together, whatever the kind of actions and the step.
-    """
-    _, places = np.unique(episodes, return_inverse=True)
-    members = [np.flatnonzero(places == place) for place in range(int(places.max()) + 1)]
-    drawn = np.random.default_rng(seed).integers(len(members), size=(DRAWS, len(members)))
-    chosen = (np.concatenate([members[place] for place in row]) for row in drawn)
-    spread = [statistic(*(value[rows] for value in values)) for rows in chosen]
-    low, high = np.quantile(spread, [0.025, 0.975])
-    return [statistic(*values), float(low), float(high)]
-
-
 def correlations(found: dict[str, np.ndarray], seed: int) -> dict[str, dict[str, list[float]]]:
     """Spearman's correlation of each measure with the error: of the first step, the last step and all steps."""
     error, episodes = found["error"], found["episode"]
     return {
         name: {
-            "first": interval(spearman, [found[name][:, 0], error[:, 0]], episodes, seed),
-            "last": interval(spearman, [found[name][:, -1], error[:, -1]], episodes, seed),
-            "all": interval(spearman, [found[name], error], episodes, seed),
+            "first": cluster_interval(spearman, [found[name][:, 0], error[:, 0]], episodes, seed=seed),
+            "last": cluster_interval(spearman, [found[name][:, -1], error[:, -1]], episodes, seed=seed),
+            "all": cluster_interval(spearman, [found[name], error], episodes, seed=seed),
         }
         for name in MEASURES
     }
@@ -165,7 +147,7 @@ def bins(measure: np.ndarray, error: np.ndarray, episodes: np.ndarray, seed: int
     result = []
     for part in np.array_split(order, min(BINS, len(order))):
         inside = error.ravel()[part]
-        mean, low, high = interval(lambda values: float(values.mean()), [inside], owners[part], seed)
+        mean, low, high = cluster_interval(lambda values: float(values.mean()), [inside], owners[part], seed=seed)
         result.append({"measure": float(measure.ravel()[part].mean()), "error": mean, "low": low, "high": high})
     return result
 

@@ -27,9 +27,9 @@ from benchmarks.record import run_record
 from rla_gym.demo.clone import held_out
 from rla_gym.demo.demonstrations import episode_pairs, successful_episodes
 from rla_gym.demo.evaluate import Evaluation, run_episodes
-from rla_gym.demo.intervals import rate_text, wilson
 from rla_gym.demo.seeds import stream_seed
 from rla_gym.files import write_json
+from rla_gym.utils.statistics import cluster_interval, rate_text, wilson
 
 OBSERVATIONS = ("features", "state")
 SMALLEST_STD, LIMIT = 0.02, 5.0
@@ -199,13 +199,15 @@ def share_reached(features: Sequence[bool], state: Sequence[bool], seed: int = 0
 
     By a bootstrap over starts; None where the true state solves nothing.
     """
-    pairs = np.stack([features, state]).astype(float)
-    if not pairs[1].any():
+    if not any(state):
         return None
-    drawn = np.random.default_rng(seed).integers(pairs.shape[1], size=(2000, pairs.shape[1]))
-    sums = pairs[:, drawn].sum(axis=2)
-    low, high = np.quantile(sums[0] / np.maximum(sums[1], 1), [0.025, 0.975])
-    return {"share": float(pairs[0].sum() / pairs[1].sum()), "low": float(low), "high": float(high)}
+
+    def ratio(one: np.ndarray, other: np.ndarray) -> float:
+        return float(one.sum() / max(other.sum(), 1))
+
+    pairs = [np.asarray(each, np.float64) for each in (features, state)]
+    share, low, high = cluster_interval(ratio, pairs, np.arange(len(state)), 2000, seed)
+    return {"share": share, "low": low, "high": high}
 
 
 def summarize(rows: list[dict[str, Any]]) -> dict[str, Any]:

@@ -23,8 +23,8 @@ import tyro
 
 from benchmarks.markdown import markdown
 from benchmarks.record import run_record
-from rla_gym.demo.intervals import difference_text, rate_text
 from rla_gym.files import read_json, write_json
+from rla_gym.utils.statistics import difference_text, rate_text
 
 ROOT = Path(__file__).resolve().parents[1]
 MORE = {"eval": ["--out", "eval.json"], "demo": ["--seeds", "0", "1", "2"]}

@@ -17,8 +17,8 @@ from benchmarks.markdown import markdown
 from benchmarks.properties.tables import properties
 from benchmarks.quickstart import quickstart
 from benchmarks.speed.tables import speed
-from rla_gym.demo.intervals import difference_text, rate_text
 from rla_gym.files import read_json
+from rla_gym.utils.statistics import difference_text, rate_text
 
 ROOT = Path(__file__).resolve().parents[1]
 RESULTS = ROOT / "benchmarks" / "results"

@@ -19,13 +19,13 @@ import torch
 import tyro
 
 import rla_gym
-from benchmarks.ranks import spearman
 from benchmarks.record import run_record
 from rla_gym.evaluation.probe import state_values
 from rla_gym.files import write_json
 from rla_gym.rewards import METRICS, PATCHES, REWARDS, VideoReward, VideoRewardConfig
 from rla_gym.rewards.distances import OF_FEATURES
 from rla_gym.tasks.smooth_noise import SmoothNoise
+from rla_gym.utils.statistics import cluster_interval, spearman
 
 
 @dataclass(frozen=True)
@@ -191,11 +191,7 @@ def judge(rollouts: Rollouts, paid: np.ndarray, truth: dict[str, np.ndarray], se
 def _mean_interval(returns: np.ndarray, rollouts: Rollouts, level: float, seed: int) -> list[float]:
     """Mean return at a level and its 95 % interval, by a bootstrap over references."""
     chosen = rollouts.level == level
-    groups = [returns[chosen & (rollouts.reference == each)] for each in np.unique(rollouts.reference)]
-    sums, counts = np.array([group.sum() for group in groups]), np.array([len(group) for group in groups])
-    drawn = np.random.default_rng(seed).integers(len(groups), size=(2000, len(groups)))
-    spread = sums[drawn].sum(axis=1) / counts[drawn].sum(axis=1)
-    return [float(returns[chosen].mean()), *map(float, np.quantile(spread, [0.025, 0.975]))]
+    return cluster_interval(lambda paid: float(paid.mean()), [returns[chosen]], rollouts.reference[chosen], 2000, seed)
 
 
 def configurations(bundle: rla_gym.Bundle) -> list[VideoRewardConfig]:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import os
 import shutil
 from collections.abc import Mapping
-from dataclasses import asdict, fields
+from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -22,17 +22,17 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
+from rla_gym.bundle import Bundle, BundleConfig
 from rla_gym.card import card_markdown
 from rla_gym.files import read_json, sha256_file, write_json
 from rla_gym.hub import download, is_hub_id
-from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.models.encoder import Encoder
-from rla_gym.models.features import FeaturesConfig, KeypointFeatures
-from rla_gym.models.flow_config import FlowConfig
-from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
+from rla_gym.models.features import KeypointFeatures
+from rla_gym.models.image_decoder import ImageDecoder
 from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.references import FILE_NAME, References
+from rla_gym.typed import build, check
 
 SCHEMA = 1
 CONFIG, MODEL, ENCODER = "config.json", "model.safetensors", "encoder.safetensors"
@@ -43,13 +43,14 @@ DEFAULT_CHECKPOINT = "push-cube"
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 STATISTICS = ("mean", "std", "proprio_mean", "proprio_std")
 OPTIONAL_STATISTICS = ("pca_mean", "pca_components", "object_weights")
-NESTED: dict[str, type] = {
-    "autoencoder": RLAConfig,
-    "flow": FlowConfig,
-    "image_decoder": ImageDecoderConfig,
-    "features": FeaturesConfig,
-    "reward": RewardDefaults,
-}
+
+
+@dataclass(frozen=True)
+class StoredFile:
+    """What a checkpoint's configuration says of another of its files."""
+
+    sha256: str
+    bytes: int
 
 
 def save_checkpoint(folder: str | Path, bundle: Bundle, half: bool = True) -> Path:
@@ -150,11 +151,13 @@ def _load(folder: Path, modified: int, inode: int) -> Bundle:
     """Read a checkpoint; `modified` and `inode` of its configuration are there to tell versions apart."""
     raw = read_json(folder / CONFIG)
     schema = raw.pop("schema", None) if isinstance(raw, dict) else None
-    if not isinstance(schema, int):
+    if not isinstance(schema, int) or isinstance(schema, bool):
         raise ValueError(f"{folder / CONFIG} has no schema version: it is no rla_gym checkpoint")
     if schema > SCHEMA:
         raise ValueError(f"{folder} has schema {schema}, this version of rla_gym reads up to {SCHEMA}: upgrade rla_gym")
-    files = raw.pop("files")
+    files: dict[str, StoredFile] = check(
+        Mapping[str, StoredFile], raw.pop("files", None), folder / CONFIG, "export or fetch it again", "files"
+    )
     config = config_from_dict(raw, folder)
     tensors = _read_tensors(folder / MODEL, files.get(MODEL))
     if config.flow.anchor and "autoencoder.components" in tensors:
@@ -183,28 +186,9 @@ def _load(folder: Path, modified: int, inode: int) -> Bundle:
 
 
 def config_from_dict(raw: Mapping[str, Any], place: Path) -> BundleConfig:
-    """The configuration of what `json` gave; unknown or missing entries are a ValueError naming them."""
-    values = dict(raw)
-    for name, kind in NESTED.items():
-        if values.get(name) is not None:
-            values[name] = _build(kind, values[name], place, f"{name}.")
-    return _build(BundleConfig, values, place, "")
-
-
-def _build(kind: Any, values: Mapping[str, Any], place: Path, prefix: str) -> Any:
-    known = {field.name for field in fields(kind)}
-    unknown = sorted(set(values) - known)
-    if unknown:
-        raise ValueError(f"{place / CONFIG} has unknown entries {', '.join(prefix + name for name in unknown)}")
-    try:
-        return kind(**{name: _tuples(value) for name, value in values.items()})
-    except TypeError as error:
-        raise ValueError(f"{place / CONFIG} lacks entries of {kind.__name__}: {error}") from error
-
-
-def _tuples(value: Any) -> Any:
-    """JSON has lists where frozen configurations have tuples."""
-    return tuple(_tuples(item) for item in value) if isinstance(value, list) else value
+    """The configuration of what `json` gave; a ValueError names what is unknown, missing or of another type."""
+    config: BundleConfig = build(BundleConfig, raw, place / CONFIG, "export or fetch the checkpoint again")
+    return config
 
 
 def _fill(model: nn.Module, name: str, tensors: Mapping[str, Tensor], folder: Path) -> None:
@@ -261,7 +245,7 @@ def _write_encoder(path: Path, bundle: Bundle) -> None:
             )
 
 
-def _read_tensors(path: Path, expected: Mapping[str, Any] | None) -> dict[str, Tensor]:
+def _read_tensors(path: Path, expected: StoredFile | None) -> dict[str, Tensor]:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
@@ -272,16 +256,16 @@ def _read_tensors(path: Path, expected: Mapping[str, Any] | None) -> dict[str, T
         raise ValueError(f"{path} is no whole safetensors file ({error}): fetch or export it again") from error
 
 
-def _check_file(path: Path, expected: Mapping[str, Any] | None) -> None:
+def _check_file(path: Path, expected: StoredFile | None) -> None:
     if expected is None or not path.is_file():
         raise FileNotFoundError(f"the checkpoint lacks {path}: fetch or export it again")
     size = path.stat().st_size
-    if size < expected["bytes"]:
-        raise ValueError(f"{path} is cut off: {size} of {expected['bytes']} bytes; fetch or export it again")
+    if size < expected.bytes:
+        raise ValueError(f"{path} is cut off: {size} of {expected.bytes} bytes; fetch or export it again")
     found = sha256_file(path)
-    if found != expected["sha256"]:
+    if found != expected.sha256:
         raise ValueError(
-            f"{path} has the SHA-256 {found[:12]}, {CONFIG} says {expected['sha256'][:12]}: the file was changed or "
+            f"{path} has the SHA-256 {found[:12]}, {CONFIG} says {expected.sha256[:12]}: the file was changed or "
             "damaged; fetch or export the checkpoint again"
         )
 

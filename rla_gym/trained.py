@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -11,6 +10,7 @@ from torch import Tensor, nn
 
 from rla_gym.files import read_json
 from rla_gym.training.records import RunRecords, load_weights
+from rla_gym.typed import build
 
 if TYPE_CHECKING:
     from rla_gym.data.tokens import TokenStore
@@ -103,16 +103,9 @@ class TrainedRun:
         model.load_state_dict(self.weights[module])
 
 
-def config_of(kind: Any, values: Mapping[str, Any], place: Path) -> Any:
-    """A configuration dataclass from what JSON gave, where tuples are lists; a ValueError if the fields differ.
+def config_of(kind: Any, values: Any, place: Path) -> Any:
+    """A configuration dataclass from what JSON gave; a ValueError names what is unknown, missing or of another type.
 
     A switch that is younger than the run is off (False or 0), as by default.
     """
-    names = {field.name for field in fields(kind)}
-    needed = {field.name for field in fields(kind) if field.default != 0}
-    if not needed <= set(values) <= names:
-        raise ValueError(
-            f"the run in {place} is not of a {kind.__name__} of this version: it has {sorted(set(values) - names)} too "
-            f"many and lacks {sorted(needed - set(values))}"
-        )
-    return kind(**{name: tuple(value) if isinstance(value, list) else value for name, value in values.items()})
+    return build(kind, values, f"the run in {place}", "take it with the version that trained it, or train it anew")

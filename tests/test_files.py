@@ -56,6 +56,40 @@ def test_json_round_trip_and_errors(tmp_path):
         read_json(tmp_path / "nowhere.json")
 
 
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ('{"a": 1, "b": {"c": 1, "c": 2}}', "the entry 'c' is there twice"),
+        ("[" * 40 + "]" * 40, "more than 32 levels"),
+        ("[" * 100_000 + "]" * 100_000, "more than 32 levels"),
+        ("[1, NaN]", "NaN is no number of JSON"),
+        ("[-Infinity]", "-Infinity is no number"),
+        ("[1e999]", "the number 1e999 is too large"),
+        ("9" * 5000, "digits"),
+        ('["\\udc80"]', "half of a surrogate pair"),
+        ("[1]\0", "Extra data"),
+    ],
+)
+def test_json_that_no_writer_of_ours_wrote_is_refused(tmp_path, text, said):
+    place = tmp_path / "a.json"
+    place.write_text(text)
+    with pytest.raises(ValueError, match=rf"a\.json is not valid JSON.*{said}"):
+        read_json(place)
+
+
+def test_json_of_the_wrong_kind_of_file_or_size_is_refused(tmp_path, monkeypatch):
+    (tmp_path / "zero.json").symlink_to("/dev/zero")
+    with pytest.raises(FileNotFoundError, match="zero.json.*no regular file"):
+        read_json(tmp_path / "zero.json")
+    (tmp_path / "bytes.json").write_bytes(b'"\xff"')
+    with pytest.raises(ValueError, match="bytes.json is not valid JSON"):
+        read_json(tmp_path / "bytes.json")
+    monkeypatch.setattr("rla_gym.files.LARGEST_JSON", 10)
+    (tmp_path / "large.json").write_text('"0123456789"')
+    with pytest.raises(ValueError, match="large.json has 12 bytes, a JSON file of rla_gym at most 10"):
+        read_json(tmp_path / "large.json")
+
+
 def test_sha256_file(tmp_path):
     content = os.urandom((1 << 20) + 17)
     (tmp_path / "a").write_bytes(content)

@@ -9,8 +9,7 @@ import numpy as np
 
 from benchmarks.fidelity.actions import RECORDED
 from benchmarks.fidelity.measure import Found
-from benchmarks.fidelity.statistics import Clusters, difference, ratio_of_means
-from benchmarks.ranks import spearman
+from rla_gym.utils.statistics import Clusters, difference, ratio_of_means, spearman
 
 COUNTERFACTUAL = "counterfactual"
 """All kinds of actions but the recorded ones, pooled."""

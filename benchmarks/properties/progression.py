@@ -14,14 +14,13 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from benchmarks.fidelity.statistics import Clusters, difference, ratio_of_means
 from benchmarks.properties.compression import BLOCK
 from benchmarks.properties.reconstruction import Errors, Pairs
-from benchmarks.ranks import spearman
 from rla_gym.data import TokenStore
 from rla_gym.data.sampling import sample_pairs
 from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.noise import keyed_normal, make_keys
+from rla_gym.utils.statistics import Clusters, difference, ratio_of_means, spearman
 
 STATISTICS = 1024
 """Training pairs whose latents are standardised."""

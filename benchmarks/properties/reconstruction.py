@@ -9,11 +9,11 @@ import numpy as np
 from torch import Tensor
 
 from benchmarks.fidelity.probe import Reader
-from benchmarks.fidelity.statistics import Clusters, ratio_of_means
 from benchmarks.fidelity.tokens import motion_threshold, point_errors
 from benchmarks.properties.compression import BLOCK, Compressor
 from rla_gym.data import TokenStore
 from rla_gym.data.sampling import sample_chunks
+from rla_gym.utils.statistics import Clusters, ratio_of_means
 
 Errors = dict[str, np.ndarray]
 """By measure, a number a pair (P,)."""

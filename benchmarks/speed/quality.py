@@ -11,13 +11,13 @@ from torch import Tensor
 
 from benchmarks.baselines.interface import State, rollout
 from benchmarks.baselines.latent_flow import LatentFlow
-from benchmarks.calibration import interval
 from rla_gym.bundle import Bundle
 from rla_gym.data import TokenStore
 from rla_gym.data.sampling import chunk_actions, sample_chunks
 from rla_gym.reference_data import check_coordinates
 from rla_gym.training.batches import held_out
 from rla_gym.training.metrics import moving_patches
+from rla_gym.utils.statistics import cluster_interval
 
 BLOCK = 32
 """Starts dreamed at a time."""
@@ -178,4 +178,4 @@ def _ratios(own: dict[str, np.ndarray], other: dict[str, np.ndarray], episodes: 
     def ratio(one: np.ndarray, two: np.ndarray) -> float:
         return float(one.mean() / two.mean())
 
-    return {name: interval(ratio, [own[name], other[name]], episodes) for name in own}
+    return {name: cluster_interval(ratio, [own[name], other[name]], episodes) for name in own}

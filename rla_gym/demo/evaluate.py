@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from rla_gym.demo.intervals import wilson
+from rla_gym.utils.statistics import wilson
 
 
 @dataclass(frozen=True)

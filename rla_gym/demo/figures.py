@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rla_gym.demo.evaluate import pooled
-from rla_gym.demo.intervals import wilson
 from rla_gym.extras import require
 from rla_gym.files import atomic_path
+from rla_gym.utils.statistics import wilson
 
 if TYPE_CHECKING:
     from rla_gym.demo.run import SeedResult

@@ -14,9 +14,9 @@ import numpy as np
 from rla_gym.bundle import Bundle
 from rla_gym.demo.config import DemoConfig
 from rla_gym.demo.evaluate import metres_to_target
-from rla_gym.demo.intervals import difference_text, paired_difference, rate_text, wilson
 from rla_gym.demo.speed import DreamSpeed
 from rla_gym.provenance import commit, versions
+from rla_gym.utils.statistics import difference_text, paired_difference, rate_text, wilson
 
 if TYPE_CHECKING:
     from rla_gym.demo.run import SeedResult

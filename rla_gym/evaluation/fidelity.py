@@ -13,6 +13,7 @@ from rla_gym.dream import Dream
 from rla_gym.evaluation.handles import KINDS, Handles, make_handles
 from rla_gym.evaluation.probe import MILLIMETRES, StateProbe, pairs_of, probe_floor, state_values
 from rla_gym.tasks import Task
+from rla_gym.utils.statistics import BOUNDS, resampled
 
 MOVED = 0.005
 """Contact handles: the thing truly moved by more than this many metres over all chunks."""
@@ -83,10 +84,9 @@ def ratio_interval(
         ``[ratio, low, high]``.
     """
     _, places = np.unique(episodes, return_inverse=True)
-    count = int(places.max()) + 1
-    drawn = np.random.default_rng(seed).multinomial(count, np.full(count, 1 / count), size=draws)
+    drawn = resampled(int(places.max()) + 1, draws, seed)
     tops, bottoms = (drawn @ np.bincount(places, values) for values in (error, persistence))
-    low, high = np.quantile(tops / np.maximum(bottoms, 1e-9), [0.025, 0.975])
+    low, high = np.quantile(tops / np.maximum(bottoms, 1e-9), BOUNDS)
     return [float(error.mean() / max(persistence.mean(), 1e-9)), float(low), float(high)]
 
 

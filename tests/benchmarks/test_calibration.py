@@ -5,36 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
-import pytest
 
-from benchmarks.calibration import MEASURES, bins, draw, dream_handles, grouped, interval, spearman, true_tokens
+from benchmarks.calibration import MEASURES, bins, draw, dream_handles, grouped, true_tokens
 from rla_gym.bundle import Bundle
 from rla_gym.data import TokenStore
 from rla_gym.evaluation.handles import make_handles
 from rla_gym.tasks import make_task
-
-
-def test_rank_correlation() -> None:
-    values = np.array([3.0, 1.0, 2.0, 10.0])
-    assert spearman(values, np.exp(values)) == pytest.approx(1.0)
-    assert spearman(values, -values) == pytest.approx(-1.0)
-    assert spearman(values, np.ones(4)) == 0.0
-    # By hand: ranks 1, 2.5, 2.5, 4 and 1, 2, 3, 4.
-    assert spearman(np.array([0, 1, 1, 2]), np.array([0, 1, 2, 3])) == pytest.approx(3 / np.sqrt(10))
-
-
-def test_intervals_resample_episodes_and_not_steps() -> None:
-    rng = np.random.default_rng(0)
-    starts = rng.normal(size=(40, 1))
-    steps = np.repeat(starts, 6, axis=1)
-
-    def mean(values: np.ndarray) -> float:
-        return float(values.mean())
-
-    found, low, high = interval(mean, [steps], np.arange(40))
-    assert low < found < high and high - low == pytest.approx(4 * starts.std() / np.sqrt(40), rel=0.2)
-    twice = interval(mean, [np.concatenate([steps, steps])], np.tile(np.arange(40), 2))
-    assert twice == pytest.approx([found, low, high])  # another kind of actions from the same starts adds no episode
 
 
 def test_bins_follow_the_error() -> None:
