@@ -97,7 +97,8 @@ class RLARealEnv(EpisodeEnv):
     ) -> None:
         if render_reference and start == "task":
             raise ValueError("render_reference=True: start='task' has no reference to show; take start='reference'")
-        simulators = LocalSimulators(load_checkpoint(ckpt).config.task)
+        config = load_checkpoint(ckpt).config
+        simulators = LocalSimulators(config.task, config.task_options)
         episodes = RealEpisodes(ckpt, 1, EpisodeOptions(**options), simulators, start, device)
         super().__init__(episodes, render_mode, render_reference)
 

@@ -26,8 +26,10 @@ def parallel_episodes(
     if workers < 0:
         raise ValueError(f"workers={workers}: expected a number of processes, or 0 for none")
     bundle = load_checkpoint(ckpt)
-    task, count = bundle.config.task, min(workers, num_envs)
-    simulators: Simulators = WorkerSimulators(task, count) if count > 0 else LocalSimulators(task)
+    task, options_of_task, count = bundle.config.task, bundle.config.task_options, min(workers, num_envs)
+    simulators: Simulators = (
+        WorkerSimulators(task, count, options_of_task) if count > 0 else LocalSimulators(task, options_of_task)
+    )
     try:
         return RealEpisodes(bundle, num_envs, options, simulators, start, device)
     except ValueError:

@@ -12,7 +12,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from rla_gym.data.workers import answering, raise_failure, spawned
-from rla_gym.tasks import Task, make_task
+from rla_gym.tasks import Task, canonical_name, make_task
 
 Start = np.ndarray | int
 """How an episode begins: a simulator state (S,) float64 to restore, or a seed of the task's own reset."""
@@ -51,6 +51,10 @@ class Simulators(Protocol):
 class LocalSimulators:
     """Simulators in this process, each made when it is first started. A pickle has none: its copy starts its own.
 
+    Args:
+        task: name that `make_task` takes.
+        options: of the task, as JSON values.
+
     Raises:
         RuntimeError: a step without a start, or the process was forked from one in which some were used.
     """
@@ -58,8 +62,8 @@ class LocalSimulators:
     _drawn_in: ClassVar[int | None] = None
     """The process that any of them drew in, which forked ones inherit."""
 
-    def __init__(self, task: str) -> None:
-        self._name = task
+    def __init__(self, task: str, options: Mapping[str, Any] | None = None) -> None:
+        self._name, self._options = task, dict(options or {})
         self._tasks: dict[int, Task] = {}
 
     def start(self, starts: Mapping[int, Start]) -> dict[int, Observed]:
@@ -80,7 +84,7 @@ class LocalSimulators:
         self._tasks = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_name": self._name, "_tasks": {}}
+        return {"_name": self._name, "_options": self._options, "_tasks": {}}
 
     def _refuse_forks(self) -> None:
         if LocalSimulators._drawn_in not in (None, os.getpid()):
@@ -92,7 +96,7 @@ class LocalSimulators:
 
     def _task(self, index: int) -> Task:
         if index not in self._tasks:
-            self._tasks[index] = make_task(self._name)
+            self._tasks[index] = make_task(self._name, **self._options)
         return self._tasks[index]
 
     def _start(self, task: Task, start: Start) -> Observed:
@@ -134,12 +138,13 @@ class WorkerSimulators:
         TypeError: they are pickled.
     """
 
-    def __init__(self, task: str, workers: int) -> None:
+    def __init__(self, task: str, workers: int, options: Mapping[str, Any] | None = None) -> None:
         if workers < 1:
             raise ValueError(f"workers={workers}: expected at least 1")
         self._process = os.getpid()
         self._stack = ExitStack()
-        self._processes = self._stack.enter_context(spawned(_serve, (task,), workers))
+        made_of = (canonical_name(task), dict(options or {}))
+        self._processes = self._stack.enter_context(spawned(_serve, made_of, workers))
         self._connections: list[Connection] = list(self._processes)
 
     def start(self, starts: Mapping[int, Start]) -> dict[int, Observed]:
@@ -192,10 +197,10 @@ class WorkerSimulators:
         return answer
 
 
-def _serve(task: str, connection: Connection) -> None:
+def _serve(task: str, options: Mapping[str, Any], connection: Connection) -> None:
     """A worker: its own simulators, and requests until the parent closes the connection."""
     with answering(connection):
-        simulators = LocalSimulators(task)
+        simulators = LocalSimulators(task, options)
         answers: dict[str, Callable[..., dict[int, Observed]]] = {
             "start": simulators.start,
             "step": simulators.step,

@@ -81,7 +81,7 @@ class GymnasiumTask:
             proprio_size=2 * len(actuated),
             object_names=_position_names(self.model, self._object_qpos),
             control_hz=1.0 / self.env.dt,
-            max_steps=self.env.spec.max_episode_steps or 100 if max_steps is None else max_steps,
+            max_steps=gymnasium.spec(full_id).max_episode_steps or 100 if max_steps is None else max_steps,
         )
         self._camera = OffscreenCamera(self.model, self._view(camera), *frame_size)
         self.reset(0)

@@ -208,7 +208,10 @@ def _unknown(name: str, why: str = "") -> ValueError:
 
 def _check_options(name: str, factory: Callable[..., Task], options: dict[str, Any], family: bool) -> None:
     """A ValueError for an option that the factory does not take."""
-    parameters = list(inspect.signature(factory).parameters.values())[int(family) :]
+    try:
+        parameters = list(inspect.signature(factory).parameters.values())[int(family) :]
+    except ValueError:  # some objects of other languages have no signature
+        return
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return
     known = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]

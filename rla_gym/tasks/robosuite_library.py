@@ -93,7 +93,7 @@ def _announce() -> None:
     if not _announced.is_set():
         _announced.set()
         print(
-            "robosuite's controllers are being compiled by numba, which a machine's first run does once: up to a minute",
+            "numba compiles robosuite's controllers: once on a machine, up to a minute",
             file=sys.stderr,
             flush=True,
         )
