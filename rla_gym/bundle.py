@@ -11,8 +11,10 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from rla_gym.data.pca import project_tokens
+from rla_gym.data_range import RANGES, check_range, reference_range
+from rla_gym.devices import find_device
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
@@ -108,6 +110,8 @@ class Bundle:
     Attributes:
         mean, std: (C,) float32 statistics of stored tokens.
         proprio_mean, proprio_std: (P,) float32.
+        token_low, token_high, proprio_low, proprio_high: (C,) and (P,) float32, what dreams are kept in, in the units
+            of `mean`: the range of the training data, or None to take that of the references, widened.
         object_weights: (F,) float32, how much each feature counts in the distance "objects"; None: it is not known.
         pca_mean, pca_components: (C',) and (C, C') of the channel map between encoder and stored tokens, or None.
         encoder_path: the encoder's own file, None where the checkpoint has none.
@@ -125,6 +129,10 @@ class Bundle:
     references: References
     image_decoder: ImageDecoder | None = None
     object_weights: Tensor | None = None
+    token_low: Tensor | None = None
+    token_high: Tensor | None = None
+    proprio_low: Tensor | None = None
+    proprio_high: Tensor | None = None
     pca_mean: Tensor | None = None
     pca_components: Tensor | None = None
     encoder_path: Path | None = None
@@ -137,6 +145,9 @@ class Bundle:
         for model in (self.autoencoder, self.flow, self.features, self.image_decoder):
             if model is not None:
                 model.eval().requires_grad_(False)
+        if any(getattr(self, name) is None for name in RANGES):
+            self.__dict__.update(reference_range(self))
+        check_range(self)
         # Never those of another bundle, which `replace` would pass on.
         self._copies = {self.device: self}
         if self._origin is None:
@@ -160,9 +171,12 @@ class Bundle:
         return self.mean.device
 
     def to(self, device: str | torch.device) -> Bundle:
-        """This bundle on a device; one copy a device, shared by all who ask it or one of its copies."""
-        # "cuda" names the present device of that kind, which tensors call "cuda:0".
-        wanted = torch.empty(0, device=device).device
+        """This bundle on a device; one copy a device, shared by all who ask it or one of its copies.
+
+        Raises:
+            ValueError: there is no such device here; the text lists those that there are.
+        """
+        wanted = find_device(device)
         if wanted not in self._copies:
             moved: dict[str, Any] = {}
             for entry in fields(self):
@@ -212,7 +226,8 @@ class Bundle:
         """Standardised tokens (B, L, C) float32 on the CPU of frames (B, H, W, 3) uint8.
 
         They pass the same channel map and float16 rounding as the stored tokens. A recorded frame gives the recorded
-        tokens, up to the rounding of bf16 where the store was encoded in it.
+        tokens up to rounding: of float16 where another machine or number of threads encoded it, of bf16 where the
+        store was encoded in that.
         """
         with torch.inference_mode():
             return (self.stored_tokens(frames).float() - self.mean.cpu()) / self.std.cpu()
@@ -222,7 +237,7 @@ class Bundle:
         with torch.inference_mode(), WholeBlocks():
             tokens = self.encoder.encode(torch.from_numpy(np.ascontiguousarray(frames))).cpu()
             if self.pca_mean is not None and self.pca_components is not None:
-                tokens = F.linear(tokens - self.pca_mean.cpu(), self.pca_components.cpu())
+                tokens = project_tokens(tokens, self.pca_mean, self.pca_components)
             return tokens.half()
 
     def standardize_proprio(self, proprio: Tensor) -> Tensor:

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rla_gym.checks import Count, NonNegative, Whole
 from rla_gym.cli.threads import use_threads
 
 
@@ -20,19 +21,19 @@ class Evaluate:
     """Token store of episodes recorded in the checkpoint's task."""
     ckpt: str = "push-cube"
     """Checkpoint: folder, built-in name or hub id."""
-    count: int = 200
+    count: Count = 200
     """Held-out starts of each kind of actions."""
-    probe_steps: int = 4000
+    probe_steps: Count = 4000
     """Optimiser steps of the probe."""
-    steps: int | None = None
+    steps: Count | None = None
     """Evaluations of the flow for a prediction; None: the checkpoint's."""
-    temperature: float | None = None
+    temperature: NonNegative | None = None
     """Factor of the noise; None: the checkpoint's."""
-    seed: int = 0
+    seed: Whole = 0
     """Of starts, actions and probe."""
     out: Path | None = None
-    """Also write everything to this JSON file."""
-    threads: int = 1
+    """Also write everything to this JSON file, which must not be there yet."""
+    threads: Count = 1
     """Threads of torch."""
 
     def run(self) -> None:
@@ -42,11 +43,14 @@ class Evaluate:
         from rla_gym.evaluation.fidelity import fidelity
         from rla_gym.evaluation.probe import ProbeConfig, train_probe
         from rla_gym.files import write_json
+        from rla_gym.outputs import refuse_file
         from rla_gym.provenance import commit, versions
         from rla_gym.reference_data import check_coordinates
         from rla_gym.tasks import make_task
         from rla_gym.training.records import plain
 
+        if self.out is not None:
+            refuse_file(self.out)
         use_threads(self.threads)
         bundle, store = load_checkpoint(self.ckpt), TokenStore.open(self.tokens)
         check_coordinates(store, bundle)

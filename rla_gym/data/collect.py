@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -13,18 +13,19 @@ from typing import Any
 
 import numpy as np
 
-from rla_gym.data.card import make_card, write_card
+from rla_gym.data.card import CARD_NAME, CARD_TEXT_NAME, make_card, write_card
 from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
 from rla_gym.data.formats.robomimic import merge_parts, write_episode
 from rla_gym.data.rollout import record_episode
 from rla_gym.data.seeds import plan_episode
 from rla_gym.data.workers import answering, receive, requests, spawned
 from rla_gym.extras import require
-from rla_gym.files import atomic_path, read_json, remove_leftovers, write_json
+from rla_gym.files import atomic_path, read_json, remove_temporaries, write_json
+from rla_gym.outputs import is_sealed, output
 from rla_gym.progress import Progress
 from rla_gym.tasks.options import recordable
 
-SETTINGS_NAME = "collect.json"
+SETTINGS_NAME, PARTS_NAME = "collect.json", "parts"
 
 
 @dataclass(frozen=True)
@@ -77,23 +78,43 @@ def collect(config: CollectConfig) -> Path:
     Raises:
         ValueError: the folder was begun with other settings, the task lacks a demonstrator that is asked for or an
             option, or an option cannot be recorded, such as a success rule that is a lambda.
+        FileExistsError: files that `collect` did not write are in its way.
+        BlockingIOError: another process collects there.
+        OSError: the disk has no room, or the folder cannot be written to; episodes so far are kept.
         RenderingError: MuJoCo cannot render here; the text says what to set and install.
         RuntimeError: a worker failed; the text has the episode and the worker's traceback.
     """
     out = Path(config.out)
-    _check_settings(out, config)
-    parts = out / "parts"
-    if not (out / FILE_NAME).is_file():
-        settings = config.settings()
-        config, spec = _for_its_task(config)
-        write_json(out / SETTINGS_NAME, settings)
-        parts.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(out)
-        remove_leftovers(parts)
-        _collect_parts(config, parts)
-        _merge(config, out, parts, spec)
-    shutil.rmtree(parts, ignore_errors=True)
+    parts = out / PARTS_NAME
+    settings = config.settings()
+    _check_settings(out, settings)
+    if (out / FILE_NAME).is_file() and is_sealed(out):
+        return out
+    config, spec = _for_its_task(config)
+    with output(out, "collect") as folder:
+        _check_settings(out, settings)  # of a process that had the folder until now
+        if not (out / FILE_NAME).is_file():
+            folder.claim((SETTINGS_NAME, PARTS_NAME, CARD_NAME, CARD_TEXT_NAME, FILE_NAME))
+            write_json(out / SETTINGS_NAME, settings)
+            parts.mkdir(exist_ok=True)
+            _remove_parts(config, parts, finished=False)
+            _collect_parts(config, parts)
+            _merge(config, out, parts, spec)
+        if PARTS_NAME in folder:
+            _remove_parts(config, parts, finished=True)
+            folder.seal()
     return out
+
+
+def _remove_parts(config: CollectConfig, parts: Path, finished: bool) -> None:
+    """Remove what killed workers left half written and, when `finished`, all that workers wrote, but nothing else."""
+    paths = [*(part_path(parts, index) for index in range(config.episodes)), parts / FILE_NAME]
+    remove_temporaries(*paths)
+    if finished:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # somebody put something else there
+            parts.rmdir()
 
 
 def part_path(parts: Path, index: int) -> Path:
@@ -101,7 +122,7 @@ def part_path(parts: Path, index: int) -> Path:
     return parts / f"{index:06d}.hdf5"
 
 
-def _check_settings(out: Path, config: CollectConfig) -> None:
+def _check_settings(out: Path, asked: dict[str, Any]) -> None:
     """Refuse to go on in a folder that was begun with other settings."""
     place = out / SETTINGS_NAME
     if not place.is_file():
@@ -110,7 +131,7 @@ def _check_settings(out: Path, config: CollectConfig) -> None:
                 f"{out / FILE_NAME} exists but no {place.name} tells how it was made: choose another folder"
             )
         return
-    begun, asked = read_json(place), config.settings()
+    begun = read_json(place)
     differing = [
         f"{name}: {begun.get(name)!r} there, {asked.get(name)!r} asked for"
         for name in sorted({*begun, *asked})
@@ -172,7 +193,9 @@ def _read_part(path: Path) -> dict[str, Any] | None:
                 "success": bool(attributes["success"]),
                 "seconds": float(file.attrs["seconds"]),
             }
-    except (OSError, KeyError):  # half on disk after a power cut: collect it again
+    except PermissionError:
+        raise
+    except (OSError, KeyError, RuntimeError):  # half on disk after a power cut: collect it again
         path.unlink()
         return None
 

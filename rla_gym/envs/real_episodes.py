@@ -169,7 +169,8 @@ class RealEpisodes(Episodes):
         if self.objects is None:
             self.objects = np.zeros((self.batch, objects.shape[1]), np.float32)
         self.objects[rows] = objects
-        proprio = torch.from_numpy(np.stack([each.proprio for each in seen])).to(self.device)
+        # Cast before it is moved: a task's may be float64, which not every device has.
+        proprio = torch.from_numpy(np.stack([each.proprio for each in seen]).astype(np.float32)).to(self.device)
         needed = self.video is not None or self.options.obs_mode != "pixels"
         tokens = self.bundle.encode_frames(frames).to(self.device) if needed else None
         return tokens, self.bundle.standardize_proprio(proprio)
@@ -181,6 +182,12 @@ class RealEpisodes(Episodes):
             info = super()._info(row, distance, goal_distance, success)
         assert self.objects is not None
         return {**info, "objects": self.objects[row].copy()}
+
+
+def check_shown_reference(render_reference: Any, start: Any) -> None:
+    """A ValueError where a reference is to be shown and the episodes have none."""
+    if render_reference and start == "task":
+        raise ValueError("render_reference=True: start='task' has no reference to show; take start='reference'")
 
 
 def _refuse_references(options: EpisodeOptions) -> None:

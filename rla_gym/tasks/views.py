@@ -1,4 +1,4 @@
-"""Default cameras of other libraries' environments, at which objects cover two 14-pixel patches of 112 x 112 pixels."""
+"""Default cameras of other libraries' environments whose own show objects too small for 14-pixel patches."""
 
 from __future__ import annotations
 
@@ -17,5 +17,9 @@ GYMNASIUM_VIEWS = {
 LIFT_VIEW = Viewpoint(lookat=(-0.02, 0.0, 0.88), distance=0.31, azimuth=180.0, elevation=-12.0)
 """A close view of Lift from the front of the robot: at 112 pixels the cube covers 2 to 4 patches of 14."""
 
-ROBOSUITE_VIEWS = {"Lift": LIFT_VIEW}
-"""By the environment's name."""
+ROBOSUITE_VIEWS = {
+    "Lift": LIFT_VIEW,
+    "Door": Viewpoint(lookat=(-0.17, -0.28, 1.02), distance=0.85, azimuth=195.0, elevation=-15.0),
+    "Stack": Viewpoint(lookat=(0.0, 0.0, 0.87), distance=0.45, azimuth=180.0, elevation=-30.0),
+}
+"""By the environment's name. In robosuite's own "agentview" the door is cut off, and the cubes are a patch each."""

@@ -25,7 +25,10 @@ STILL = np.zeros(8, np.float32)
 
 
 def same(first: References, second: References) -> bool:
-    return all(torch.equal(getattr(first, name), getattr(second, name)) for name in first.__dataclass_fields__)
+    """Whether all is equal, tokens up to two roundings of float16: matrix libraries promise no more."""
+    others = set(first.__dataclass_fields__) - {"tokens"}
+    alike = all(torch.equal(getattr(first, name), getattr(second, name)) for name in others)
+    return alike and torch.allclose(first.tokens.float(), second.tokens.float(), rtol=2**-9, atol=2**-9)
 
 
 # Goals
@@ -113,7 +116,7 @@ def test_episodes_end_with_their_reference(bundle: Bundle, chunk: int) -> None:
     while not env.step(still)[3]:
         steps += 1
     assert steps + 1 == -(-(int(bundle.references.lengths[0]) - 1) // chunk)
-    shorter = RLAWorldEnv(bundle, end_with_reference=True, max_episode_steps=1, chunk=chunk, **ENDLESS)
+    shorter = RLAWorldEnv(bundle, end_with_reference=True, time_limit=1, chunk=chunk, **ENDLESS)
     shorter.reset(seed=0, options={"reference": 0})
     assert shorter.step(still)[3]
 
