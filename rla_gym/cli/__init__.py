@@ -6,7 +6,9 @@ import os
 import sys
 import traceback
 from collections.abc import Sequence
+from typing import Any
 
+from rla_gym.cli.flags import in_flags
 from rla_gym.extras import require
 from rla_gym.tasks.offscreen import RenderingError
 
@@ -28,15 +30,24 @@ EXPECTED = (
 RESUMING = ("collect", "encode", "train", "build")
 """Commands that go on where they were interrupted."""
 
+UNFINISHED = 75
+"""Exit status of a command that stopped as it was asked to before its work was done: the same command resumes it. It is
+EX_TEMPFAIL of sysexits.h."""
+
 TRACEBACK = "RLA_GYM_TRACEBACK"
 """Environment variable: set, and expected errors show their traceback too."""
+
+
+class UnfinishedError(Exception):
+    """A command stopped as it was asked to, by `--minutes` or SIGTERM, before its work was done; says what is left."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run `rla-gym` with `arguments`, by default those of the process.
 
     Returns:
-        Exit status: 0, 1 if the output was closed, 2 after an expected error (one line on stderr), 130 after Ctrl-C.
+        Exit status: 0, 1 if the output was closed, 2 after an expected error (one line on stderr), 75 where `--minutes`
+        or SIGTERM stopped it before its work was done (the same command resumes it), 130 after Ctrl-C.
 
     Raises:
         SystemExit: `--help` (0), or arguments that do not parse (2).
@@ -50,11 +61,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.platform == "linux":
         # MuJoCo reads it when it is imported; processes started later inherit it.
         os.environ.setdefault("MUJOCO_GL", "egl")
+    command: Any = None
     try:
         require("tyro", extra="cli")
         from rla_gym.cli.commands import parse
 
-        parse(arguments).run()
+        command = parse(arguments)
+        command.run()
+    except UnfinishedError as unfinished:
+        print(f"unfinished: {unfinished}", file=sys.stderr)
+        return UNFINISHED
     except BrokenPipeError:
         # Whoever read the output has seen enough; Python must not try to flush the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
@@ -62,7 +78,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except EXPECTED as error:
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
-        print(f"error: {one_line(error)}", file=sys.stderr)
+        print(f"error: {in_flags(one_line(error), command)}", file=sys.stderr)
         return 2
     except KeyboardInterrupt:
         goes_on = arguments[:1] and arguments[0] in RESUMING

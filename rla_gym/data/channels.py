@@ -10,6 +10,7 @@ from rla_gym.data.encoding import encoded_rows
 from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.pca import ChannelPCA, fit_channel_pca
 from rla_gym.data.store import FrameEncoder, TokenStore, first_rows
+from rla_gym.progress import tracked
 
 PCA_FRAMES = 2000
 """Frames that a PCA is fitted on, at most."""
@@ -23,6 +24,7 @@ def channel_pca(
     components: int,
     train: np.ndarray,
     bf16: bool = False,
+    progress: bool = True,
 ) -> ChannelPCA:
     """Fit on evenly spaced frames of training episodes, or load what an interrupted run fitted."""
     place = out / "pca.safetensors"
@@ -32,7 +34,9 @@ def channel_pca(
             [np.arange(starts[episode], starts[episode] + dataset.lengths[episode]) for episode in train]
         )
         chosen = rows[np.linspace(0, len(rows) - 1, min(PCA_FRAMES, len(rows))).astype(np.int64)]
-        fit_channel_pca(encoded_rows(dataset, encoder, chosen, batch, bf16), components).save(place)
+        encoded = encoded_rows(dataset, encoder, chosen, batch, bf16)
+        batches = tracked(encoded, -(-len(chosen) // batch), "encode frames for the channel map", "batch", progress)
+        fit_channel_pca(batches, components).save(place)
     return ChannelPCA.load(place)
 
 

@@ -20,6 +20,7 @@ from rla_gym.data.seeds import plan_episode
 from rla_gym.data.workers import answering, receive, requests, spawned
 from rla_gym.extras import require
 from rla_gym.files import atomic_path, read_json, remove_leftovers, write_json
+from rla_gym.progress import Progress
 
 SETTINGS_NAME = "collect.json"
 
@@ -156,14 +157,13 @@ def _read_part(path: Path) -> dict[str, Any] | None:
 
 def _collect_parts(config: CollectConfig, parts: Path) -> None:
     """Hand out the episodes that are not there yet, one at a time, to whichever worker is free."""
-    tqdm = require("tqdm", extra="data").tqdm
     done = [part for index in range(config.episodes) if (part := _read_part(part_path(parts, index)))]
     todo = [index for index in range(config.episodes) if not part_path(parts, index).is_file()]
     if not todo:
         return
     began, new_frames = time.perf_counter(), 0
     with (
-        tqdm(total=config.episodes, initial=len(done), unit="episode", desc=f"collect {config.task}") as bar,
+        Progress(config.episodes, f"collect {config.task}", "episode", len(done)) as bar,
         spawned(_work, (config, parts), min(config.workers, len(todo))) as workers,
     ):
         queue = iter(todo)
@@ -181,15 +181,11 @@ def _collect_parts(config: CollectConfig, parts: Path) -> None:
                 if following is not None:
                     busy[ready] = following
                     ready.send(following)
-                bar.set_postfix(
-                    {
-                        "frames/s": f"{new_frames / (time.perf_counter() - began):.0f}",
-                        "a process": f"{frames_per_second(done):.0f}",
-                        "success": f"{np.mean([part['success'] for part in done]):.2f}",
-                    },
-                    refresh=False,
+                bar.update(
+                    frames_a_second=f"{new_frames / (time.perf_counter() - began):.0f}",
+                    of_one_process=f"{frames_per_second(done):.0f}",
+                    success=f"{np.mean([part['success'] for part in done]):.2f}",
                 )
-                bar.update()
 
 
 def frames_per_second(parts: list[dict[str, Any]]) -> float:

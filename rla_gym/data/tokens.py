@@ -14,8 +14,8 @@ from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.journal import Journal
 from rla_gym.data.pca import ChannelPCA
 from rla_gym.data.store import SCHEMA, FrameEncoder, TokenStore, expect, first_rows, split_episodes
-from rla_gym.extras import require
 from rla_gym.files import atomic_path, write_json
+from rla_gym.progress import Progress
 
 __all__ = ["FrameEncoder", "TokenStore", "encode_dataset"]
 
@@ -81,7 +81,7 @@ def encode_dataset(
                 f"none of the {len(dataset)} episodes falls into the training part (90 % by a hash of the seed): "
                 "record more, or encode them like another store"
             )
-        channel_map = None if pca is None else channel_pca(dataset, encoder, out, batch, pca, train, bf16)
+        channel_map = None if pca is None else channel_pca(dataset, encoder, out, batch, pca, train, bf16, progress)
     _write_tokens(dataset, encoder, channel_map, out, batch, progress, journal, bf16)
     tokens = np.load(out / "tokens.npy", mmap_mode="r", allow_pickle=False)
     starts = first_rows(dataset.lengths)
@@ -135,14 +135,11 @@ def _write_tokens(
         return
     if not part.is_file():
         journal.write(0)
-    tqdm = require("tqdm", extra="data").tqdm
     rows = np.arange(journal.rows, total)
     tokens = np.load(part, mmap_mode="r+", allow_pickle=False) if journal.rows else None
     began, written, first = time.perf_counter(), time.perf_counter(), journal.rows
     done = first
-    with tqdm(
-        total=total, initial=first, unit="frame", desc=f"encode {dataset.task_name}", disable=not progress
-    ) as bar:
+    with Progress(total, f"encode {dataset.task_name}", "frame", first, progress) as bar:
         try:
             for encoded in encoded_rows(dataset, encoder, rows, batch, bf16):
                 values = encoded if channel_map is None else channel_map.project(encoded)

@@ -35,7 +35,7 @@ def check_same(saved: dict[str, Any], present: dict[str, Any], extend: bool, fol
 
     found = differences(relevant(saved), relevant(present))
     if found:
-        hint = " (pass extend=True to change the number of steps)" if any("loop.steps" in one for one in found) else ""
+        hint = " (extend=True changes the number of steps)" if any("loop.steps" in one for one in found) else ""
         raise ValueError(
             f"the run at {folder} was started with another configuration, saved -> given: {'; '.join(found)}. "
             f"Give the same one or another folder, or delete this one to train anew{hint}"

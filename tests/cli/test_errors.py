@@ -24,7 +24,7 @@ from rla_gym.cli.threads import use_threads
         (["encoder", "--weights", "OUT/none.safetensors", "--out", "OUT/e.safetensors"], "no weights at"),
         (["train", "flow", "--tokens", "OUT", "--out", "OUT"], "no finished token store"),
         (["train", "all", "--tokens", "OUT", "--out", "OUT"], "--data"),
-        (["train", "flow", "--tokens", "OUT", "--out", "OUT", "--threads", "0"], "threads=0"),
+        (["train", "flow", "--tokens", "OUT", "--out", "OUT", "--threads", "0"], "--threads 0: expected at least 1"),
         (["export", "--run", "OUT", "--tokens", "OUT", "--data", "OUT", "--out", "OUT/c"], "no episodes at"),
         (["inspect", "no-such-checkpoint"], "the built-in ones are"),
         (["eval", "--ckpt", "no-such-checkpoint", "--tokens", "OUT"], "the built-in ones are"),
