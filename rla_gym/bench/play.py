@@ -21,7 +21,6 @@ def play(
     agent: Agent,
     episodes: Episodes,
     starts: Starts,
-    seed: int,
     deterministic: bool = True,
     done: Callable[[int], Any] = lambda count: None,
     seen: Callable[[np.ndarray], Any] | None = None,
@@ -30,7 +29,6 @@ def play(
 
     Args:
         episodes: at least one and at most N of them.
-        seed: of the dreams' noise, with the number of the start.
         done: is called with the number of episodes that have ended.
         seen: is called with the images (B, H, W, 3) uint8 of all episodes after the start and after every step.
 
@@ -49,7 +47,7 @@ def play(
     for first in range(0, count, batch):
         block = np.arange(first, min(first + batch, count))
         rows = block - first
-        episodes.seed(rows, [seed * count + int(start) for start in block])
+        episodes.seed(rows, starts.seeds[block].tolist())
         begun, infos = episodes.begin(rows, starts.options(block))
         if observation is None:
             observation = begun

@@ -13,7 +13,7 @@ from rla_gym.references import PARTS, References
 
 HELD_OUT = ("test", "validation")
 STREAM = 101
-"""Of the draws of starts, apart from everything else that is drawn with a run's seed."""
+"""Of the draws of starts."""
 
 
 @dataclass(frozen=True)
@@ -24,12 +24,14 @@ class Starts:
         references: all recordings that they are of.
         episode: (N,) int64, which of them.
         frame: (N,) int64, frame of it.
+        seeds: (N,) int64, of the dreams' noise.
         notes: what there is less of than was asked for.
     """
 
     references: References
     episode: np.ndarray
     frame: np.ndarray
+    seeds: np.ndarray
     notes: tuple[str, ...] = ()
 
     def __len__(self) -> int:
@@ -54,7 +56,9 @@ class Starts:
 def held_out_starts(
     bundle: Bundle, count: int, seed: int, dataset: str | Path | None = None, later_frames: bool = False
 ) -> Starts:
-    """At most `count` starts of held-out recordings, in an order drawn with `seed`.
+    """At most `count` starts of held-out recordings; `seed` is of the dreams' noise alone.
+
+    Their order is drawn once and for all, so that runs with other seeds or agents have the same starts.
 
     Recordings are of the split's test part; where these are too few, of the validation part as well; where there are
     neither, training ones, which a note says. Recordings that did not reach success are left out, unless none did.
@@ -72,7 +76,7 @@ def held_out_starts(
     references = bundle.references if dataset is None else load_references(dataset, bundle)
     where = "the checkpoint" if dataset is None else str(dataset)
     chosen, notes = _recordings(references, count, where)
-    rng = np.random.default_rng([seed, STREAM])
+    rng = np.random.default_rng(STREAM)
     episode = rng.permutation(chosen)[:count]
     frame = np.zeros(len(episode), np.int64)
     missing = count - len(episode)
@@ -89,7 +93,8 @@ def held_out_starts(
             f"{len(episode)} of {count} episodes: {where} has {len(chosen)} held-out recordings; {more}--dataset takes "
             "other recordings of the task",
         )
-    return Starts(references, episode.astype(np.int64), frame, notes)
+    seeds = seed * count + np.arange(len(episode))
+    return Starts(references, episode.astype(np.int64), frame, seeds, notes)
 
 
 def _recordings(references: References, count: int, where: str) -> tuple[np.ndarray, tuple[str, ...]]:
