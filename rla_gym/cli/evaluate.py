@@ -31,7 +31,7 @@ class Evaluate:
     seed: int = 0
     """Of starts, actions and probe."""
     out: Path | None = None
-    """Also write everything to this JSON file."""
+    """Also write everything to this JSON file, which must not be there yet."""
     threads: int = 1
     """Threads of torch."""
 
@@ -42,11 +42,14 @@ class Evaluate:
         from rla_gym.evaluation.fidelity import fidelity
         from rla_gym.evaluation.probe import ProbeConfig, train_probe
         from rla_gym.files import write_json
+        from rla_gym.outputs import refuse_file
         from rla_gym.provenance import commit, versions
         from rla_gym.reference_data import check_coordinates
         from rla_gym.tasks import make_task
         from rla_gym.training.records import plain
 
+        if self.out is not None:
+            refuse_file(self.out)
         use_threads(self.threads)
         bundle, store = load_checkpoint(self.ckpt), TokenStore.open(self.tokens)
         check_coordinates(store, bundle)
