@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, ClassVar
@@ -15,7 +15,7 @@ from rla_gym.bench.tables import first, markdown, number, percent
 from rla_gym.bench.transfer import Transfer
 from rla_gym.extras import require
 from rla_gym.files import atomic_path, sha256_file
-from rla_gym.utils.statistics import FEW, cluster_interval, cohens_kappa, mmrv, pearson, spearman
+from rla_gym.utils.statistics import BOUNDS, FEW, Clusters, mmrv
 
 LEAST = 3
 """Policies below which a correlation says nothing."""
@@ -93,28 +93,29 @@ class Ranking(Transfer):
         "over_starts": 95 % interval by resampling recordings, the same for all policies and both sides; the policies
         are these. "over_policies": by resampling policies instead, None for too few.
         """
-        clusters, names = np.asarray(episodes["starts"]["episode"]), list(episodes["agents"])
+        clusters, names = Clusters(np.asarray(episodes["starts"]["episode"]), draws=DRAWS), list(episodes["agents"])
         dream, real = (
-            np.array([episodes["agents"][name][side]["success"] for name in names], np.float64).T
+            np.array([episodes["agents"][name][side]["success"] for name in names], np.float64)
             for side in ("dream", "real")
         )
-        statistics: dict[str, Callable[[np.ndarray, np.ndarray], float]] = {
-            "pearson": lambda d, r: pearson(d.mean(0), r.mean(0)),
-            "spearman": lambda d, r: spearman(d.mean(0), r.mean(0)),
-            "mmrv": lambda d, r: mmrv(real=r.mean(0), simulated=d.mean(0)),
-            "kappa": _kappa,
-        }
-        found: dict[str, Any] = {"starts": len(clusters), "policies": len(names)}
-        for name, statistic in statistics.items():
-            value, low, high = cluster_interval(statistic, [dream, real], clusters, DRAWS)
-            entry: dict[str, Any] = {"value": value, "over_starts": [low, high], "over_policies": None}
-            if len(names) >= FEW:
-                turned = _turned(statistic)
-                entry["over_policies"] = cluster_interval(turned, [dream.T, real.T], np.arange(len(names)), DRAWS)[1:]
-            found[name] = entry
+        together = [dream, real, dream == real]
+        rates = [each.mean(axis=1) for each in together]
+        number = clusters.weights @ clusters.sums(np.ones((1, len(clusters.episodes))))[0]
+        over_starts = _judged(*(clusters.weights @ clusters.sums(each).T / number[:, None] for each in together))
+        over_policies: dict[str, Any] = {}
+        if len(names) >= FEW:
+            drawn = np.random.default_rng(0).integers(len(names), size=(DRAWS, len(names)))
+            over_policies = _judged(*(each[drawn] for each in rates))
+        found: dict[str, Any] = {"starts": len(clusters.episodes), "policies": len(names)}
+        for name, value in _judged(*(each[None] for each in rates)).items():
+            found[name] = {
+                "value": float(value[0]),
+                "over_starts": _interval(over_starts[name]),
+                "over_policies": _interval(over_policies[name]) if over_policies else None,
+            }
         found["agents"] = {
             name: {
-                side: rate(np.asarray(episodes["agents"][name][side]["success"], bool), clusters)
+                side: rate(np.asarray(episodes["agents"][name][side]["success"], bool), clusters.episodes)
                 for side in ("dream", "real")
             }
             for name in names
@@ -177,13 +178,33 @@ def _check_count(policies: Sequence[str]) -> None:
         )
 
 
-def _kappa(dream: np.ndarray, real: np.ndarray) -> float:
-    found = cohens_kappa(dream.ravel() > 0, real.ravel() > 0)
-    return float("nan") if found is None else found
+def _judged(dream: np.ndarray, real: np.ndarray, agreeing: np.ndarray) -> dict[str, np.ndarray]:
+    """The measures, (D,) each, of D resamples: rates (D, N) of N policies, and of starts on which both sides agree."""
+    stats = require("scipy.stats", extra="bench")
+    one, two, observed = dream.mean(axis=1), real.mean(axis=1), agreeing.mean(axis=1)
+    chance = one * two + (1 - one) * (1 - two)
+    with np.errstate(invalid="ignore", divide="ignore"):
+        kappa = np.where(chance < 1, (observed - chance) / (1 - chance), np.nan)
+    return {
+        "pearson": _correlations(dream, real),
+        "spearman": _correlations(stats.rankdata(dream, axis=1), stats.rankdata(real, axis=1)),
+        "mmrv": mmrv(real=real, simulated=dream),
+        "kappa": kappa,
+    }
 
 
-def _turned(statistic: Callable[[np.ndarray, np.ndarray], float]) -> Callable[[np.ndarray, np.ndarray], float]:
-    return lambda dream, real: statistic(dream.T, real.T)
+def _correlations(first: np.ndarray, second: np.ndarray) -> np.ndarray:
+    """(D,) linear correlations of the rows of two arrays (D, N); 0 where a row is constant."""
+    one, two = (each - each.mean(axis=1, keepdims=True) for each in (first, second))
+    spread = np.sqrt((one**2).sum(axis=1) * (two**2).sum(axis=1))
+    varied = (np.ptp(first, axis=1) > 0) & (np.ptp(second, axis=1) > 0)
+    found: np.ndarray = np.where(varied, (one * two).sum(axis=1) / np.where(varied, spread, 1.0), 0.0)
+    return found
+
+
+def _interval(drawn: np.ndarray) -> list[float] | None:
+    """95 % interval; None where some resample has no value."""
+    return None if np.isnan(drawn).any() else [float(each) for each in np.quantile(drawn, BOUNDS)]
 
 
 def _arms(side: Mapping[str, Any]) -> list[list[float]]:

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import is_dataclass
 from importlib import import_module
 from importlib.metadata import EntryPoint, entry_points
+from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
 GROUP = "rla_gym.benchmarks"
@@ -27,8 +28,12 @@ class Benchmark(Protocol):
 
     name: ClassVar[str]
 
-    def measure(self) -> Any:
-        """Run it and return `rla_gym.bench.results.Results`; nothing is printed but progress."""
+    def measure(self, folder: Path | None = None, progress: bool = True) -> Any:
+        """Run it and return `rla_gym.bench.results.Results`; figures and videos go to `folder`, if there is one."""
+        ...
+
+    def settings(self) -> dict[str, Any]:
+        """What the outcomes depend on, JSON-able: a result is of the same run where these are the same."""
         ...
 
     @staticmethod
@@ -82,11 +87,11 @@ def benchmark(name: str) -> type[Any]:
     if isinstance(found, str):
         module, _, attribute = found.partition(":")
         found = getattr(import_module(module), attribute, None)
-    missing = [part for part in ("name", "measure", "summarize", "table") if not hasattr(found, part)]
+    missing = [part for part in ("name", "measure", "settings", "summarize", "table") if not hasattr(found, part)]
     if not isinstance(found, type) or not is_dataclass(found) or missing:
         raise ValueError(
-            f"benchmark {name!r} is {found!r}: expected a dataclass with name, measure, summarize and table, as "
-            "rla_gym.bench.registry.Benchmark says"
+            f"benchmark {name!r} is {found!r}: expected a dataclass with name, measure, settings, summarize and table: "
+            "see rla_gym.bench.registry.Benchmark"
         )
     return found
 

@@ -9,6 +9,7 @@ import platform
 import warnings
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -52,7 +53,7 @@ class Results:
         # Rounded before anything is computed of them: the summary of a file is that of the run.
         object.__setattr__(self, "episodes", _compact(self.episodes))
 
-    @property
+    @cached_property
     def summary(self) -> dict[str, Any]:
         """What the benchmark makes of the outcomes."""
         found: dict[str, Any] = benchmark(self.benchmark).summarize(self.episodes, self.facts)

@@ -24,13 +24,16 @@ from dataclasses import dataclass, field, fields
 from pathlib import Path
 from typing import Any, get_args, get_type_hints
 
+from rla_gym.bench.pooled import pooled, pooled_table
 from rla_gym.bench.registry import benchmark
-from rla_gym.bench.results import Results
+from rla_gym.bench.results import Results, dumps, jsonable
 from rla_gym.bench.run import FILE, FOLDER, run
 from rla_gym.bench.transfer import Transfer
-from rla_gym.files import parse_json, sha256_file
+from rla_gym.files import atomic_path, parse_json, sha256_file
 from rla_gym.typed import build, check
 
+SUMMARY = "summary.json"
+"""Of all seeds, in the suite's folder."""
 ADVICE = "see the docstring of rla_gym.bench.suite for an example"
 
 
@@ -128,7 +131,7 @@ def run_suite(file: Path, out: Path | None = None, progress: bool = True) -> str
     todo = list(parts(protocol, out))
     for path in sorted(out.rglob(FILE)):
         _check_protocol(path, Results.read(path), file, said)
-    texts = []
+    texts, pools = [], dict[tuple[str, str], list[Results]]()
     for number, part in enumerate(todo, start=1):
         path = part.folder / FILE
         if path.is_file():
@@ -138,6 +141,16 @@ def run_suite(file: Path, out: Path | None = None, progress: bool = True) -> str
             results, _ = run(part.settings, part.folder, said, progress)
         title = f"{part.benchmark}, {part.checkpoint}, seed {part.seed} ({number} of {len(todo)})"
         texts.append(f"## {title}\n\n{results.table()}\n")
+        pools.setdefault((part.benchmark, part.checkpoint), []).append(results)
+    over_seeds = {}
+    for (name, checkpoint), found in pools.items():
+        if name == Transfer.name and len(found) > 1:
+            over_seeds[checkpoint] = pooled(found)
+            texts.append(f"## {name}, {checkpoint}, {len(found)} seeds\n\n{pooled_table(over_seeds[checkpoint])}\n")
+    if over_seeds:
+        text = dumps(jsonable({"protocol": said, "seeds": protocol.seeds, "transfer": over_seeds}))
+        with atomic_path(out / SUMMARY) as temporary:
+            temporary.write_text(text + "\n", encoding="utf-8")
     return "\n".join(texts)
 
 
