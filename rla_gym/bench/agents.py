@@ -116,15 +116,23 @@ def random_policy(bundle: Bundle, seed: int = 0) -> RandomPolicy:
 
 
 class RandomPolicy:
-    """Uniform actions that do not look at anything."""
+    """Uniform actions that do not look at anything: a function of the row and the step, so that the dream and reality
+    get the same ones."""
 
     def __init__(self, size: int, seed: int) -> None:
-        self.size, self.generator = size, np.random.Generator(np.random.Philox(key=seed))
+        self.size, self.seed = size, seed
 
-    def predict(self, observation: Observation, deterministic: bool = False) -> tuple[np.ndarray, None]:
-        """(B, size) float32 in [-1, 1]."""
-        first = next(iter(observation.values())) if isinstance(observation, dict) else observation
-        return self.generator.uniform(-1, 1, (len(first), self.size)).astype(np.float32), None
+    def predict(
+        self,
+        observation: Observation,
+        state: int | None = None,
+        episode_start: np.ndarray | None = None,
+        deterministic: bool = False,
+    ) -> tuple[np.ndarray, int]:
+        """(B, size) float32 in [-1, 1], and the number of steps so far."""
+        first, step = next(iter(observation.values())) if isinstance(observation, dict) else observation, state or 0
+        actions = np.random.default_rng([self.seed, step]).uniform(-1, 1, (len(first), self.size))
+        return actions.astype(np.float32), step + 1
 
 
 def _named(source: str) -> tuple[str, str]:

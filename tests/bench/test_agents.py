@@ -136,6 +136,16 @@ def test_entry_points(bundle: Bundle) -> None:
         load_agent("nowhere:policy", bundle)
 
 
+def test_random_actions_are_the_same_on_both_sides(bundle: Bundle) -> None:
+    agent = load_agent("rla_gym.bench.agents:random_policy", bundle)
+    observation = np.zeros((3, 1), np.float32)
+    first, state = agent.act(observation, None, np.ones(3, bool), True)
+    second, _ = agent.act(observation, state, np.zeros(3, bool), True)
+    again, _ = agent.act(observation[:2], None, np.ones(2, bool), True)
+    np.testing.assert_array_equal(first[:2], again)
+    assert np.abs(first - second).max() > 0.1 and np.abs(first[0] - first[1]).max() > 0.1
+
+
 def test_names_are_one_of_a_kind(agents: dict[str, Path], bundle: Bundle) -> None:
     with pytest.raises(ValueError, match="name them apart"):
         load_agents([str(agents["ppo"])] * 2, bundle)
