@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
@@ -47,6 +47,10 @@ class Starts:
     def restorable(self) -> bool:
         """Whether simulator states were recorded."""
         return bool(self.references.states.shape[1])
+
+    def take(self, chosen: np.ndarray) -> Starts:
+        """The starts `chosen` (n,) alone, with their own noise."""
+        return replace(self, episode=self.episode[chosen], frame=self.frame[chosen], seeds=self.seeds[chosen])
 
     def options(self, chosen: np.ndarray) -> list[dict[str, int]]:
         """Reset options of the starts `chosen` (n,)."""

@@ -2,33 +2,29 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-import gymnasium as gym
 import numpy as np
 
 from rla_gym.bench.agents import Agent, load_agents
 from rla_gym.bench.outcomes import compared, rates
 from rla_gym.bench.play import Outcomes, play
 from rla_gym.bench.results import Results, jsonable
+from rla_gym.bench.sides import Sides, first_line
 from rla_gym.bench.starts import Starts, held_out_starts
 from rla_gym.bench.tables import transfer_table
-from rla_gym.bench.video import Missing, write_video
+from rla_gym.bench.video import MissingDecoder, write_video
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
-from rla_gym.envs.dream_episodes import DreamEpisodes
-from rla_gym.envs.options import EpisodeOptions
-from rla_gym.envs.real_episodes import RealEpisodes
-from rla_gym.envs.simulators import LocalSimulators, Simulators, WorkerSimulators
+from rla_gym.checks import Count, check_fields
 from rla_gym.files import sha256_file
 from rla_gym.progress import Progress
-from rla_gym.tasks import make_task
+from rla_gym.tasks.offscreen import RenderingError
 
-CANNOT = (ValueError, KeyError, ImportError, FileNotFoundError, RuntimeError, gym.error.Error)
-"""What a simulator that is not there ends in; without OpenGL it is a RuntimeError."""
 SAME = 1e-4
 """Object states (metres, radians) of two starts that differ by more are not the same."""
 
@@ -48,7 +44,7 @@ class Transfer:
     module:function; each may be named: mine=runs/ppo/agent.zip."""
     ckpt: str = DEFAULT_CHECKPOINT
     """Checkpoint: folder, built-in name or hub id."""
-    episodes: int = 200
+    episodes: Count = 200
     """Starts, each played once in the dream and once in reality by every agent."""
     seed: int = 0
     """Of the dreams' noise; the starts are the same for every seed."""
@@ -56,11 +52,11 @@ class Transfer:
     """Recordings to start from instead of the checkpoint's references: a token store, or a data set."""
     later_frames: bool = False
     """Where recordings are fewer than episodes, start at later frames of them too."""
-    max_episode_steps: int | None = None
+    time_limit: Count | None = None
     """Chunks of an episode; None: the checkpoint's."""
     deterministic: bool = True
     """The policy's mean action; else sampled ones."""
-    num_envs: int = 32
+    num_envs: Count = 32
     """Episodes side by side, in the dream and in reality."""
     workers: int = 2
     """Processes of the simulators; 0: this one."""
@@ -71,6 +67,9 @@ class Transfer:
     videos: int = 3
     """Starts of each agent shown side by side, dream and reality; 0: none."""
 
+    def __post_init__(self) -> None:
+        check_fields(self)
+
     def measure(self, folder: Path | None = None, progress: bool = True) -> Results:
         """Play everything; videos are written to `folder`.
 
@@ -80,56 +79,26 @@ class Transfer:
         bundle = load_checkpoint(self.ckpt)
         agents = load_agents(self.agents, bundle)
         starts = held_out_starts(bundle, self.episodes, self.seed, self.dataset, self.later_frames)
-        notes = list(starts.notes)
-        problem = simulator_problem(bundle, starts)
-        with Progress(len(agents) * len(starts) * (1 if problem else 2), "episodes", "episode", show=progress) as bar:
-            dreams = {
-                agent.name: play(agent, self.dream(bundle, agent, starts), starts, self.deterministic, bar.update)
-                for agent in agents
-            }
-            real: dict[str, Outcomes] = {}
-            if problem is None:
-                try:
-                    real = self.real(bundle, agents, starts, bar.update)
-                except CANNOT as error:
-                    if real or isinstance(error, ValueError | KeyError):
-                        raise
-                    problem = _first_line(error)
-        if problem:
-            notes.append(f"only the dream was measured, not reality: {problem}")
-        threshold = DreamEpisodes(bundle, 1, self.options(agents[0], starts)).reward.threshold
-        if threshold is None:
-            notes.append(
-                "success in the dream was not measured: the checkpoint has no threshold for its goal distance (export "
-                "it with recordings that reached success)"
-            )
-        solvable = bool(starts.references.successes.any()) or any(each["success"].any() for each in real.values())
-        if real and not solvable:
-            notes.append(
-                "success was not compared: nothing reached the task's success, neither recordings nor agents; the task "
-                "may have no rule for it"
-            )
-        outcomes = {
-            agent.name: {"dream": _kept(dreams[agent.name])}
-            | ({"real": _kept(real[agent.name])} if agent.name in real else {})
-            for agent in agents
-        }
+        sides = Sides(bundle, starts, self.time_limit, self.precision, self.device, self.workers)
+        played, problem = self._play(sides, agents, progress)
+        threshold = sides.dream(agents[0], 1).reward.threshold
+        recorded = bool(starts.references.successes.any())
+        solvable = recorded or any(each["real"]["success"].any() for each in played.values() if "real" in each)
         begun: dict[str, Any] = {"episode": starts.episode, "frame": starts.frame}
-        if real:
-            begun["object_gap"] = gap = object_gap(starts, real)
-            if (gap > SAME).any():
-                notes.append(
-                    f"{int((gap > SAME).sum())} starts differ: the simulator restored object states up to "
-                    f"{gap.max():.2g} from the recorded ones; was another version of it recorded with?"
-                )
+        if problem is None:
+            begun["object_gap"] = object_gap(starts, [each["real"]["objects"] for each in played.values()])
+        outcomes = {
+            name: {side: {key: each for key, each in found.items() if key != "objects"} for side, found in both.items()}
+            for name, both in played.items()
+        }
+        notes = [*starts.notes, *_notes(problem, threshold, solvable, begun.get("object_gap"))]
         if folder is not None and self.videos:
-            notes += self.film(bundle, agents, starts, outcomes, folder, problem)
+            notes += self._film(sides, agents, outcomes, folder, problem is None)
         facts = {
             "checkpoint": _identity(bundle),
             "agents": {agent.name: agent.facts for agent in agents},
             "threshold": threshold,
-            "task_success": bool(real) and solvable,
-            "control_steps": {agent.name: agent.chunk for agent in agents},
+            "task_success": problem is None and solvable,
         }
         return Results(self.name, self.settings(), facts, {"starts": begun, "agents": outcomes}, tuple(notes))
 
@@ -139,71 +108,42 @@ class Transfer:
         found: dict[str, Any] = jsonable({k: v for k, v in vars(self).items() if k not in left_out})
         return found
 
-    def options(self, agent: Agent, starts: Starts) -> EpisodeOptions:
-        """Of the environments that `agent` is evaluated in, dreamed and real alike."""
-        return EpisodeOptions(
-            obs_mode=agent.obs_mode,
-            chunk=agent.chunk,
-            max_episode_steps=self.max_episode_steps,
-            dataset=starts.references,
-            successful_references=False,
-        )
-
-    def dream(self, bundle: Bundle, agent: Agent, starts: Starts, batch: int | None = None) -> DreamEpisodes:
-        """Dreams for `agent`, at most as many as there are starts."""
-        count = min(batch or self.num_envs, len(starts))
-        options = self.options(agent, starts)
-        return DreamEpisodes(bundle, count, options, precision=self.precision, device=self.device)
-
-    def real(
-        self, bundle: Bundle, agents: list[Agent], starts: Starts, done: Callable[[int], Any]
-    ) -> dict[str, Outcomes]:
-        """Outcomes of every agent in the simulator; the simulators are made once."""
-        count = min(self.num_envs, len(starts))
-        simulators = self.simulators(bundle, count)
-        try:
-            found = {}
+    def _play(
+        self, sides: Sides, agents: list[Agent], progress: bool
+    ) -> tuple[dict[str, dict[str, Outcomes]], str | None]:
+        """Outcomes by agent and side, and why there are none of reality, in one line, where there are none."""
+        starts, count = sides.starts, min(self.num_envs, len(sides.starts))
+        problem = sides.problem()
+        found: dict[str, dict[str, Outcomes]] = {}
+        with Progress(len(agents) * len(starts) * (1 if problem else 2), "episodes", "episode", show=progress) as bar:
             for agent in agents:
-                episodes = RealEpisodes(bundle, count, self.options(agent, starts), simulators, device=self.device)
-                found[agent.name] = play(agent, episodes, starts, self.deterministic, done)
-            return found
-        finally:
-            simulators.close()
+                dreams = sides.dream(agent, count)
+                found[agent.name] = {"dream": play(agent, dreams, starts, self.deterministic, bar.update)}
+            if problem is None:
+                with sides.simulators(count) as simulators:
+                    for agent in agents:
+                        episodes = sides.real(agent, count, simulators)
+                        try:
+                            found[agent.name]["real"] = play(agent, episodes, starts, self.deterministic, bar.update)
+                        except RenderingError as error:  # the first frame shows whether there is an OpenGL context
+                            return found, first_line(error)
+        return found, problem
 
-    def simulators(self, bundle: Bundle, count: int) -> Simulators:
-        """`count` simulators of the checkpoint's task, in worker processes."""
-        if self.workers < 0:
-            raise ValueError(f"workers={self.workers}: expected a number of processes, or 0 for none")
-        task = bundle.config.task
-        return WorkerSimulators(task, min(self.workers, count)) if self.workers else LocalSimulators(task)
-
-    def film(
-        self,
-        bundle: Bundle,
-        agents: list[Agent],
-        starts: Starts,
-        outcomes: Mapping[str, Any],
-        folder: Path,
-        problem: str | None,
+    def _film(
+        self, sides: Sides, agents: list[Agent], outcomes: Mapping[str, Any], folder: Path, real: bool
     ) -> list[str]:
         """Write a video of each agent; a note where that cannot be."""
         try:
             for agent in agents:
-                chosen = worth_seeing(outcomes[agent.name], self.videos)
-                few = replace(starts, **{name: getattr(starts, name)[chosen] for name in ("episode", "frame", "seeds")})
-                sides = {"dream": self.dream(bundle, agent, few, len(few))}
-                episodes: dict[str, Any] = dict(sides)
-                if problem is None:
-                    simulators = self.simulators(bundle, min(1, self.workers))
-                    options = self.options(agent, few)
-                    episodes["real"] = RealEpisodes(bundle, len(few), options, simulators, device=self.device)
-                try:
+                few = sides.starts.take(worth_seeing(outcomes[agent.name], self.videos))
+                shown = replace(sides, starts=few, workers=min(1, self.workers))
+                with shown.simulators(len(few)) if real else nullcontext() as simulators:
+                    episodes: dict[str, Any] = {"dream": shown.dream(agent, len(few))}
+                    if simulators is not None:
+                        episodes["real"] = shown.real(agent, len(few), simulators)
                     write_video(folder / f"{agent.name}.mp4", agent, episodes, few, self.deterministic)
-                finally:
-                    for each in episodes.values():
-                        each.close()
-        except (Missing, ImportError) as error:
-            return [f"no videos: {_first_line(error)}"]
+        except (MissingDecoder, ImportError) as error:
+            return [f"no videos: {first_line(error)}"]
         return []
 
     @staticmethod
@@ -233,24 +173,12 @@ class Transfer:
         return transfer_table(summary, facts)
 
 
-def simulator_problem(bundle: Bundle, starts: Starts) -> str | None:
-    """Why agents cannot be put into the real environment at the starts, in one line; None where they can."""
-    if not starts.restorable:
-        return "the recordings have no simulator states to start from"
-    try:
-        make_task(bundle.config.task).close()
-        bundle.encoder  # noqa: B018  (loaded here, so that its lack is known before anything is played)
-    except CANNOT as error:
-        return _first_line(error)
-    return None
-
-
-def object_gap(starts: Starts, real: Mapping[str, Outcomes]) -> np.ndarray:
-    """(N,) largest distance of a restored object state from the recorded one, over all agents; 0 without objects."""
+def object_gap(starts: Starts, restored: Sequence[np.ndarray]) -> np.ndarray:
+    """(N,) largest distance of an object state from the recorded one, over all `restored` (N, O); 0 without objects."""
     recorded = starts.references.objects.cpu().numpy()[starts.rows]
     if not recorded.shape[1]:
         return np.zeros(len(starts))
-    gaps: np.ndarray = np.max([np.abs(each["objects"] - recorded).max(axis=1) for each in real.values()], axis=0)
+    gaps: np.ndarray = np.max([np.abs(objects - recorded).max(axis=1) for objects in restored], axis=0)
     return gaps
 
 
@@ -262,14 +190,29 @@ def worth_seeing(sides: Mapping[str, Any], count: int) -> np.ndarray:
     return np.sort(np.argsort(rank, kind="stable")[:count])
 
 
-def _kept(outcomes: Outcomes) -> Outcomes:
-    return {name: values for name, values in outcomes.items() if name != "objects"}
+def _notes(problem: str | None, threshold: float | None, solvable: bool, gap: np.ndarray | None) -> list[str]:
+    """One line for each thing that could not be measured."""
+    notes = []
+    if problem is not None:
+        notes.append(f"only the dream was measured, not reality: {problem}")
+    if threshold is None:
+        notes.append(
+            "success in the dream was not measured: the checkpoint has no threshold for its goal distance (export it "
+            "with recordings that reached success)"
+        )
+    if problem is None and not solvable:
+        notes.append(
+            "success was not compared: neither recordings nor agents reached the task's success; it may have no rule "
+            "for it"
+        )
+    if gap is not None and (gap > SAME).any():
+        notes.append(
+            f"{int((gap > SAME).sum())} starts differ: the simulator restored object states up to {gap.max():.2g} from "
+            "the recorded ones; was another version of it recorded with?"
+        )
+    return notes
 
 
 def _identity(bundle: Bundle) -> dict[str, Any]:
     config = None if bundle.path is None else sha256_file(bundle.path / "config.json")
     return {"name": bundle.config.name, "task": bundle.config.task, "config_sha256": config}
-
-
-def _first_line(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300] or type(error).__name__

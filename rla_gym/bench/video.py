@@ -21,7 +21,7 @@ ENLARGED, MARGIN, TITLE = 3, 8, 28
 """Factor of the frames' size; pixels around them, and of the line of text above."""
 
 
-class Missing(ValueError):
+class MissingDecoder(ValueError):
     """The checkpoint has no image decoder."""
 
 
@@ -33,12 +33,12 @@ def write_video(
     A frame is a chunk; a side that has ended keeps its last frame and says how it ended.
 
     Raises:
-        Missing: the checkpoint has no image decoder.
+        MissingDecoder: the checkpoint has no image decoder.
         ImportError: no imageio or Pillow.
     """
     config = next(iter(sides.values())).bundle.config
     if config.image_decoder is None:
-        raise Missing(f"checkpoint {config.name!r} has no image decoder, so its dreams have no frames")
+        raise MissingDecoder(f"checkpoint {config.name!r} has no image decoder, so its dreams have no frames")
     imageio = require("imageio.v2", extra="data")
     require("PIL", extra="plot")
     films = {}

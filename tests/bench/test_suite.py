@@ -32,7 +32,7 @@ def write(path: Path, **changed: Any) -> Path:
 @pytest.fixture(scope="module")
 def finished(checkpoint: Path, agents: dict[str, Path], tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("suite")
-    small = {"num_envs": 2, "workers": 0, "max_episode_steps": 1, "videos": 0, "later_frames": True}
+    small = {"num_envs": 2, "workers": 0, "time_limit": 1, "videos": 0, "later_frames": True}
     arms = {"random": RANDOM, "ppo": str(agents["ppo"]), "normalized": str(agents["normalized"])}
     settings = {"settings": {"transfer": small}, "arms": arms, "seeds": [0], "checkpoints": [str(checkpoint)]}
     file = write(folder / "suite.json", **settings)
@@ -43,7 +43,7 @@ def finished(checkpoint: Path, agents: dict[str, Path], tmp_path_factory: pytest
 def test_every_part_has_a_result_that_names_the_protocol(finished: Path) -> None:
     _, said = read_protocol(finished / "suite.json")
     results = Results.read(finished / "out" / "transfer" / "seed-0" / "result.json")
-    assert results.protocol == said and results.settings["max_episode_steps"] == 1
+    assert results.protocol == said and results.settings["time_limit"] == 1
     assert list(results.episodes["agents"]) == ["random", "ppo", "normalized"]
 
 

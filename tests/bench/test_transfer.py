@@ -15,8 +15,9 @@ from rla_gym.bench.agents import load_agent
 from rla_gym.bench.play import play
 from rla_gym.bench.results import Results
 from rla_gym.bench.run import run
+from rla_gym.bench.sides import Sides
 from rla_gym.bench.starts import held_out_starts
-from rla_gym.bench.transfer import Transfer, object_gap, simulator_problem, worth_seeing
+from rla_gym.bench.transfer import Transfer, object_gap, worth_seeing
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import save_checkpoint
 from rla_gym.envs.dream_episodes import DreamEpisodes
@@ -24,7 +25,7 @@ from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.real_episodes import RealEpisodes
 from rla_gym.envs.simulators import LocalSimulators
 
-SMALL = {"episodes": 3, "num_envs": 2, "workers": 0, "max_episode_steps": 2, "later_frames": True}
+SMALL = {"episodes": 3, "num_envs": 2, "workers": 0, "time_limit": 2, "later_frames": True}
 
 
 @pytest.fixture(scope="module")
@@ -63,14 +64,14 @@ def test_both_sides_begin_in_the_same_state(measured: tuple[Results, Path]) -> N
 def test_another_state_is_noticed(bundle: Bundle) -> None:
     starts = held_out_starts(bundle, 2, 0)
     objects = bundle.references.objects.numpy()[starts.rows]
-    gaps = object_gap(starts, {"a": {"objects": objects}, "b": {"objects": objects + np.array([[0.0], [0.01]])}})
+    gaps = object_gap(starts, [objects, objects + np.array([[0.0], [0.01]])])
     np.testing.assert_allclose(gaps, [0.0, 0.01], atol=1e-6)
 
 
 def test_what_follows_from_a_start_does_not_depend_on_the_block(bundle: Bundle, agents: dict[str, Path]) -> None:
     agent, starts = load_agent(str(agents["ppo"]), bundle), held_out_starts(bundle, 5, 0, later_frames=True)
     found = [
-        play(agent, DreamEpisodes(bundle, batch, EpisodeOptions(max_episode_steps=2)), starts) for batch in (1, 2, 5)
+        play(agent, DreamEpisodes(bundle, batch, EpisodeOptions(time_limit=2)), starts) for batch in (1, 2, 5)
     ]
     for other in found[1:]:
         for name, values in found[0].items():
@@ -91,7 +92,7 @@ def test_an_agent_that_repeats_the_recording_solves_it_in_reality(bundle: Bundle
             return chunks[[min(step, len(chunks) - 1)]], step + 1
 
     agent = replace(load_agent("rla_gym.bench.agents:random_policy", bundle), policy=Recorded())
-    episodes = RealEpisodes(bundle, 1, EpisodeOptions(max_episode_steps=len(chunks)), LocalSimulators("push-cube"))
+    episodes = RealEpisodes(bundle, 1, EpisodeOptions(time_limit=len(chunks)), LocalSimulators("push-cube"))
     found = play(agent, episodes, starts)
     episodes.close()
     assert found["success"].all() and found["least_distance"][0] < found["start_distance"][0]
@@ -130,8 +131,8 @@ def test_without_a_simulator_the_dream_is_measured(bundle: Bundle, agents: dict[
 def test_a_task_that_cannot_be_made_is_one_line(bundle: Bundle) -> None:
     unknown = replace(bundle, config=replace(bundle.config, task="nowhere"))
     starts = held_out_starts(bundle, 1, 0)
-    assert simulator_problem(bundle, starts) is None
-    assert "nowhere" in (simulator_problem(unknown, starts) or "")
+    assert Sides(bundle, starts).problem() is None
+    assert "nowhere" in (Sides(unknown, starts).problem() or "")
 
 
 def test_a_folder_with_another_result_is_left_alone(measured: tuple[Results, Path], checkpoint: Path) -> None:

@@ -26,7 +26,7 @@ def test_a_run_writes_below_the_present_folder(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.chdir(tmp_path)
-    small = ["--episodes", "1", "--max-episode-steps", "1", "--workers", "0", "--videos", "0"]
+    small = ["--episodes", "1", "--time-limit", "1", "--workers", "0", "--videos", "0"]
     agents = ["--agents", "rla_gym.bench.agents:random_policy"]
     assert main(["bench", "transfer", "--ckpt", str(checkpoint), *agents, *small]) == 0
     out = capsys.readouterr().out
