@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 import platform
 import warnings
@@ -112,7 +113,7 @@ class Results:
         results: Results = build(cls, {**found, "episodes": _arrays(found.get("episodes", {}))}, path, "run it again")
         if results.settings_hash != checks["settings_hash"]:
             raise ValueError(f"{path} was edited: its settings have another hash than it says; run it again")
-        if jsonable(results.summary) != checks["summary"]:
+        if not _same(jsonable(results.summary), checks["summary"]):
             raise ValueError(
                 f"{path} was edited, or is of another version of {results.benchmark!r}: its outcomes give another "
                 "summary than it says; run it again"
@@ -154,6 +155,17 @@ def dumps(value: Any, indent: int = 0) -> str:
         return f"[\n{inner}\n{'  ' * indent}]"
     separators = (",", ":") if isinstance(value, list) else None
     return json.dumps(value, allow_nan=False, ensure_ascii=False, separators=separators)
+
+
+def _same(first: Any, second: Any) -> bool:
+    """Whether two JSON values agree, numbers to six digits: another machine sums in another order."""
+    if isinstance(first, dict) and isinstance(second, dict):
+        return first.keys() == second.keys() and all(_same(first[key], second[key]) for key in first)
+    if isinstance(first, list) and isinstance(second, list):
+        return len(first) == len(second) and all(map(_same, first, second))
+    if isinstance(first, float) and isinstance(second, int | float):
+        return math.isclose(first, second, rel_tol=1e-6, abs_tol=1e-9)
+    return bool(first == second)
 
 
 def _compact(value: Any) -> Any:
