@@ -34,6 +34,7 @@ WEIGHTS = {
     "encode": 3,
     "merge": 3,
     "train-autoencoder": 2,
+    "train-flow": 0.5,
     "train-all": 0.3,
     "collect": 0.6,
 }
@@ -108,6 +109,7 @@ class Command:
             handle = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
             for stream in (1, 2):
                 os.dup2(handle, stream)
+            sys.stdout = sys.stderr = os.fdopen(handle, "w", buffering=1)
             signal.signal(signal.SIGINT, signal.SIG_IGN if ignored else signal.default_int_handler)
             changes = count_changes(at, then)
             from rla_gym.cli import main
@@ -267,15 +269,22 @@ def last_line(log: Path) -> str:
     return lines[-1] if lines else "nothing printed"
 
 
-def hunt(kills: int, seed: int, work: Path, names: Sequence[str] | None = None) -> dict[str, Any]:
-    """Kill until `kills` were delivered, over all stages, or those of `names` (what they need is run undisturbed)."""
+def hunt(
+    kills: int, seed: int, work: Path, names: Sequence[str] | None = None, available: Sequence[Stage] = ()
+) -> dict[str, Any]:
+    """Kill until `kills` were delivered.
+
+    Args:
+        work: folder; in its `inputs` may be what the first stages need.
+        names: stages to kill, by default all.
+        available: stages, by default `stages()`; each is run undisturbed, since later ones need it.
+    """
     import rla_gym.data.tokens as tokens
 
     tokens.JOURNAL_SECONDS = 0.0  # in commands of a second: after every batch, as in commands of hours
-    _import()
     inputs = work / "inputs"
-    inputs.mkdir(parents=True)
-    references = [undisturbed(stage, inputs) for stage in stages()]
+    inputs.mkdir(parents=True, exist_ok=True)
+    references = [undisturbed(stage, inputs) for stage in available or stages()]
     chosen = [one for one in references if names is None or one.stage.name in names]
     for one in chosen:
         print(f"{one.stage.name}: {one.seconds:.1f} s, {one.changes} changes to files", flush=True)
@@ -362,6 +371,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file; docs/reliability.md gets its table where it is given")
     parser.add_argument("--work", type=Path, help="folder to work in, kept; by default a temporary one")
     arguments = parser.parse_args()
+    _import()
     with tempfile.TemporaryDirectory() as temporary:
         result = hunt(arguments.kills, arguments.seed, arguments.work or Path(temporary), arguments.stages)
     if arguments.out is not None:
