@@ -19,6 +19,7 @@ import signal
 import sys
 import tempfile
 import time
+import traceback
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -26,7 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.reliability.stages import Stage, content, stages
-from rla_gym.files import write_json
+from rla_gym.files import read_json, write_json
 
 WEIGHTS = {
     "export-over": 4,
@@ -34,6 +35,8 @@ WEIGHTS = {
     "encode": 3,
     "merge": 3,
     "train-autoencoder": 2,
+    "train-features": 2,
+    "train-image-decoder": 2,
     "train-flow": 0.5,
     "train-all": 0.3,
     "collect": 0.6,
@@ -117,8 +120,6 @@ class Command:
             status = main(arguments)
             os.write(writer, str(changes()).encode())
         except BaseException:
-            import traceback
-
             traceback.print_exc()
         finally:
             sys.stdout.flush()
@@ -270,7 +271,12 @@ def last_line(log: Path) -> str:
 
 
 def hunt(
-    kills: int, seed: int, work: Path, names: Sequence[str] | None = None, available: Sequence[Stage] = ()
+    kills: int,
+    seed: int,
+    work: Path,
+    names: Sequence[str] | None = None,
+    available: Sequence[Stage] = (),
+    processes: int = 1,
 ) -> dict[str, Any]:
     """Kill until `kills` were delivered.
 
@@ -278,6 +284,7 @@ def hunt(
         work: folder; in its `inputs` may be what the first stages need.
         names: stages to kill, by default all.
         available: stages, by default `stages()`; each is run undisturbed, since later ones need it.
+        processes: hunters side by side, each with draws of its own.
     """
     import rla_gym.data.tokens as tokens
 
@@ -288,22 +295,42 @@ def hunt(
     chosen = [one for one in references if names is None or one.stage.name in names]
     for one in chosen:
         print(f"{one.stage.name}: {one.seconds:.1f} s, {one.changes} changes to files", flush=True)
-    generator = random.Random(seed)
+    hunters = {}
+    for number in range(processes):
+        pid = os.fork()
+        if pid == 0:
+            try:
+                rows = _rows(chosen, -(-kills // processes), random.Random(f"{seed}/{number}"), work, number)
+                write_json(work / f"rows-{number}.json", rows)
+            except BaseException:
+                traceback.print_exc()
+                os._exit(1)
+            os._exit(0)
+        hunters[number] = pid
+    if any([os.waitpid(pid, 0)[1] for pid in hunters.values()]):
+        raise RuntimeError("a hunter failed; its traceback is above")
+    return summary([row for number in hunters for row in read_json(work / f"rows-{number}.json")], seed)
+
+
+def _rows(
+    chosen: Sequence[Reference], kills: int, generator: random.Random, work: Path, number: int
+) -> list[dict[str, Any]]:
+    """What one hunter found."""
     weights = [WEIGHTS.get(one.stage.name, 1.0) for one in chosen]
     rows: list[dict[str, Any]] = []
     delivered, began = 0, time.perf_counter()
     while delivered < kills and len(rows) < 3 * kills:
         reference, kill = generator.choices(chosen, weights)[0], draw(generator)
-        row = killed(reference, kill, inputs, work / "killed")
+        row = killed(reference, kill, work / "inputs", work / f"killed-{number}")
         delivered += row["delivered"]
         rows.append(row)
         if row["wrong"] is not None:
-            kept = work / f"wrong-{len(rows)}"
-            shutil.move(work / "killed", kept)
+            kept = work / f"wrong-{number}-{len(rows)}"
+            shutil.move(work / f"killed-{number}", kept)
             print(f"WRONG {kept}: {row}", flush=True)
         if len(rows) % 10 == 0:
             print(f"{delivered} of {kills} kills, {time.perf_counter() - began:.0f} s", flush=True)
-    return summary(rows, seed)
+    return rows
 
 
 def summary(rows: list[dict[str, Any]], seed: int) -> dict[str, Any]:
@@ -367,13 +394,20 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--kills", type=int, default=240, help="kills that reach a running command")
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1, help="hunters side by side")
     parser.add_argument("--stages", nargs="*", help="by default all")
     parser.add_argument("--out", type=Path, help="JSON file; docs/reliability.md gets its table where it is given")
     parser.add_argument("--work", type=Path, help="folder to work in, kept; by default a temporary one")
     arguments = parser.parse_args()
     _import()
     with tempfile.TemporaryDirectory() as temporary:
-        result = hunt(arguments.kills, arguments.seed, arguments.work or Path(temporary), arguments.stages)
+        result = hunt(
+            arguments.kills,
+            arguments.seed,
+            arguments.work or Path(temporary),
+            arguments.stages,
+            processes=arguments.processes,
+        )
     if arguments.out is not None:
         write_json(arguments.out, {**run_record(), **result})
         write_block(result)

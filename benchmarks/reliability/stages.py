@@ -63,7 +63,7 @@ def _encode(inputs: Path, out: Path, *more: str) -> list[str]:
 
 def _train(inputs: Path, out: Path, model: str, *settings: str) -> list[str]:
     where = ["--tokens", str(inputs / "encode"), "--data", str(inputs / "merge"), "--out", str(out)]
-    return ["train", model, *where, "--preset", "nano", "--no-tensorboard", *settings]
+    return ["train", model, *where, "--no-tensorboard", *settings]
 
 
 def _settings(model: str, prefix: str = "") -> list[str]:
