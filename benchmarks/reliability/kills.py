@@ -130,7 +130,10 @@ class Command:
         """Send a signal; whether the command was still there."""
         if os.waitid(os.P_PID, self.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None:
             return False
-        (os.killpg if group else os.kill)(self.pid, signal.Signals[name])
+        try:
+            (os.killpg if group else os.kill)(self.pid, signal.Signals[name])
+        except ProcessLookupError:  # it ended meanwhile, or has no group of its own yet
+            return False
         return True
 
     def wait(self) -> int:
@@ -307,7 +310,8 @@ def hunt(
                 os._exit(1)
             os._exit(0)
         hunters[number] = pid
-    if any([os.waitpid(pid, 0)[1] for pid in hunters.values()]):
+    statuses = [os.waitpid(pid, 0)[1] for pid in hunters.values()]
+    if any(statuses):
         raise RuntimeError("a hunter failed; its traceback is above")
     return summary([row for number in hunters for row in read_json(work / f"rows-{number}.json")], seed)
 
