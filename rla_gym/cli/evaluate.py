@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rla_gym.checks import Count, NonNegative, Whole
 from rla_gym.cli.threads import use_threads
 
 
@@ -20,19 +21,19 @@ class Evaluate:
     """Token store of episodes recorded in the checkpoint's task."""
     ckpt: str = "push-cube"
     """Checkpoint: folder, built-in name or hub id."""
-    count: int = 200
+    count: Count = 200
     """Held-out starts of each kind of actions."""
-    probe_steps: int = 4000
+    probe_steps: Count = 4000
     """Optimiser steps of the probe."""
-    steps: int | None = None
+    steps: Count | None = None
     """Evaluations of the flow for a prediction; None: the checkpoint's."""
-    temperature: float | None = None
+    temperature: NonNegative | None = None
     """Factor of the noise; None: the checkpoint's."""
-    seed: int = 0
+    seed: Whole = 0
     """Of starts, actions and probe."""
     out: Path | None = None
     """Also write everything to this JSON file, which must not be there yet."""
-    threads: int = 1
+    threads: Count = 1
     """Threads of torch."""
 
     def run(self) -> None:

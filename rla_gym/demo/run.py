@@ -146,7 +146,7 @@ def evaluate_dream(agent: Predictor, config: DemoConfig, bundle: Bundle, seed: i
     references = bundle.references.select(config.dream_references)
     options = config.dream_options() | {
         "references": references,
-        "max_episode_steps": None,
+        "time_limit": None,
         "terminate_on_success": True,
     }
     env = RLAWorldVecEnv(bundle, len(references), **config.sampler(), **options)
