@@ -11,6 +11,8 @@ from pathlib import Path
 from rla_gym.outputs import MANIFEST
 
 MODELS = ("autoencoder", "features", "flow", "image-decoder")
+INDEX = ".index.json"
+"""End of the name of a data set's index, which holds the times of its file."""
 FOREIGN = {".git/HEAD": "ref: refs/heads/main\n", "agent.zip": "an agent", "references/notes.txt": "notes\n"}
 """What a user has beside a checkpoint; it must survive."""
 
@@ -170,9 +172,12 @@ def content(out: Path) -> dict[str, bytes]:
         name = path.relative_to(out).as_posix()
         if path.is_dir():
             found[f"{name}/"] = b""
+        elif path.name.endswith(INDEX):
+            continue
         elif path.name == MANIFEST:
             manifest = json.loads(path.read_bytes())
-            sealed = {file: hashes is not None for file, hashes in manifest.pop("files").items()}
+            files = {file: hashes for file, hashes in manifest.pop("files").items() if not file.endswith(INDEX)}
+            sealed = {file: hashes is not None for file, hashes in files.items()}
             found[name] = json.dumps({**manifest, "sealed": sealed}).encode()
         elif path.name == "card.json":
             card = json.loads(path.read_bytes())

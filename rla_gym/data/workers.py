@@ -28,7 +28,7 @@ def died(what: str, process: BaseProcess) -> str:
     process.join(timeout=5)
     if process.exitcode == REIMPORTED:
         return (
-            'worker processes import the script that starts them: put what the script does under `if __name__ == '
+            "worker processes import the script that starts them: put what the script does under `if __name__ == "
             '"__main__":`, or take workers=0, which starts none'
         )
     return f"{what} died without a word (exit code {process.exitcode}; -9 is often a lack of memory)"
