@@ -367,7 +367,7 @@ def summary(rows: list[dict[str, Any]], seed: int) -> dict[str, Any]:
     }
 
 
-def _import() -> None:
+def import_all() -> None:
     """Import what commands import, before they are forked."""
     os.environ.setdefault("MUJOCO_GL", "egl")
     import accelerate
@@ -403,7 +403,7 @@ def main() -> None:
     parser.add_argument("--out", type=Path, help="JSON file; docs/reliability.md gets its table where it is given")
     parser.add_argument("--work", type=Path, help="folder to work in, kept; by default a temporary one")
     arguments = parser.parse_args()
-    _import()
+    import_all()
     with tempfile.TemporaryDirectory() as temporary:
         result = hunt(
             arguments.kills,

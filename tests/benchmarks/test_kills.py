@@ -31,6 +31,7 @@ def episodes(first: int, count: int = 2) -> list[Episode]:
 @pytest.fixture
 def work(tmp_path: Path) -> Path:
     """Inputs of the stages that are killed here."""
+    kills.import_all()  # once, and not in every command
     inputs = tmp_path / "inputs"
     spec = {**EXAMPLE, "name": "my-robot", "frame_size": [112, 112], "action_low": [-1.0] * 2, "action_high": [1.0] * 2}
     spec["object_names"] = []
@@ -47,8 +48,8 @@ def chosen(*names: str) -> list[Stage]:
 
 def test_killed_commands_resume_to_the_same_bytes(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rla_gym.data.tokens.JOURNAL_SECONDS", 5.0)  # `hunt` sets it, and it is set back here
-    result = hunt(8, seed=1, work=work, available=chosen("merge", "encode"))
-    assert result["kills"] >= 8 and not result["wrong"], [row for row in result["rows"] if row["wrong"]]
+    result = hunt(5, seed=1, work=work, available=chosen("merge", "encode"))
+    assert result["kills"] >= 5 and not result["wrong"], [row for row in result["rows"] if row["wrong"]]
     assert set(result["stages"]) == {"merge", "encode"}
 
 
