@@ -16,6 +16,7 @@ import numpy as np
 from rla_gym.data.card import CARD_NAME, CARD_TEXT_NAME, make_card, write_card
 from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
 from rla_gym.data.formats.robomimic import merge_parts, write_episode
+from rla_gym.data.index import index_path
 from rla_gym.data.rollout import record_episode
 from rla_gym.data.seeds import plan_episode
 from rla_gym.data.spec import check_episode
@@ -95,7 +96,8 @@ def collect(config: CollectConfig) -> Path:
     with output(out, "collect") as folder:
         _check_settings(out, settings)  # of a process that had the folder until now
         if not (out / FILE_NAME).is_file():
-            folder.claim((SETTINGS_NAME, PARTS_NAME, CARD_NAME, CARD_TEXT_NAME, FILE_NAME))
+            index_name = index_path(out / FILE_NAME).name
+            folder.claim((SETTINGS_NAME, PARTS_NAME, CARD_NAME, CARD_TEXT_NAME, FILE_NAME, index_name))
             write_json(out / SETTINGS_NAME, settings)
             parts.mkdir(exist_ok=True)
             _remove_parts(config, parts, finished=False)
