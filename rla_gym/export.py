@@ -12,11 +12,11 @@ import torch
 
 from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
 from rla_gym.checkpoint import checkpoint_output, save_checkpoint
+from rla_gym.data.card import read_card
 from rla_gym.data.episodes import UNSKILLED, EpisodeDataset
 from rla_gym.data.spec import checked_spec
 from rla_gym.data.tokens import TokenStore
 from rla_gym.data_range import store_range
-from rla_gym.files import read_json
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
@@ -124,6 +124,7 @@ def export(
             temperature=temperature,
             control_hz=float(spec["control_hz"]),
             object_names=tuple(spec["object_names"]),
+            task_options=spec.get("options", {}),
             data_card=data_card(store, Path(data), encoder),
             training_card={
                 **{kind: training_card(part) for kind, part in trained.items()},
@@ -249,8 +250,7 @@ def training_card(trained: TrainedRun) -> dict[str, Any]:
 def data_card(store: TokenStore, data: Path, encoder: Encoder) -> dict[str, Any]:
     """What the tokens were made from: the data set's own card where there is one, the encoder and the channel map."""
     folder = data if data.is_dir() else data.parent
-    place = folder / "card.json"
-    own = read_json(place) if place.is_file() else {}
+    own = read_card(folder) or {}
     if own.get("hash") != store.info["dataset"]:  # none, or that of another data set in the same folder
         own = {"episodes": len(store.lengths), "frames": len(store)}
     return {

@@ -21,6 +21,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
+from rla_gym.digests import read_object
 from rla_gym.disk import disk_is_full, full_disk_error
 from rla_gym.files import read_json, remove_temporaries, settle, sha256_file, sync_folder, write_json
 
@@ -163,9 +164,10 @@ class Output:
             pending = {"last": last, "files": {name: sha256_file(new / name) for name in names}}
             self._write(pending)
         except BaseException as error:
+            full = full_disk_error(self.folder / last) if isinstance(error, Exception) and disk_is_full(error) else None
             shutil.rmtree(new, ignore_errors=True)
-            if isinstance(error, Exception) and disk_is_full(error):
-                raise full_disk_error(self.folder / last) from error
+            if full is not None:
+                raise full from error
             raise
         os.replace(new / last, self.folder / last)
         sync_folder(self.folder)
@@ -213,7 +215,10 @@ class Output:
 def is_sealed(folder: str | Path) -> bool:
     """Whether nothing is left to do where an output is finished: its manifest has the content of every file."""
     place = Path(folder) / MANIFEST
-    return not place.is_file() or all(read_json(place)["files"].values())
+    if not place.is_file():
+        return True
+    found, _ = read_object(place)
+    return all(check(dict[str, Any], found.get("files"), place, at="files").values())
 
 
 def staged(folder: Path, name: str, sha256: str | None) -> Path:

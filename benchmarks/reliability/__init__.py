@@ -1,1 +1,1 @@
-"""Hunts for what damaged files and killed processes do; see docs/reliability.md."""
+"""What happens to files when commands are killed, and when what they read is damaged."""

@@ -69,13 +69,11 @@ def _checkpoint(text: str) -> str:
 
 
 def _dataset(path: Path, verify: bool) -> str:
-    from rla_gym.data.card import card_markdown
+    from rla_gym.data.card import card_markdown, read_card
     from rla_gym.data.episodes import EpisodeDataset
-    from rla_gym.files import read_json
 
     with EpisodeDataset(path) as dataset:
-        place = dataset.path.parent / "card.json"
-        card = read_json(place) if place.is_file() else None
+        card = read_card(dataset.path.parent)
         lines = [card_markdown(card)] if card and card.get("hash") == dataset.hash else []
         lines.append(f"{dataset!r}")
         lines.append(f"lengths {dataset.lengths.min()} to {dataset.lengths.max()} frames, hash {dataset.hash}")

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rla_gym.data.spec import checked_spec
+from rla_gym.digests import check_intact, read_object, with_digest
 from rla_gym.files import atomic_path, write_json
 from rla_gym.provenance import versions
+from rla_gym.typed import build
 
 if TYPE_CHECKING:
     from rla_gym.data.episodes import EpisodeDataset
@@ -99,7 +104,58 @@ def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Write card.json and card.md into `folder`."""
     with atomic_path(folder / CARD_TEXT_NAME) as temporary:
         temporary.write_text(card_markdown(card), encoding="utf-8")
-    write_json(folder / CARD_NAME, dict(card))
+    write_json(folder / CARD_NAME, with_digest(card))
+
+
+@dataclass(frozen=True)
+class SourceEntry:
+    """What a card says of one demonstrator's episodes."""
+
+    episodes: int
+    frames: int
+    success_rate: float
+
+
+@dataclass(frozen=True)
+class RecordingEntry:
+    """What a card says of one data set that another was merged from."""
+
+    episodes: int
+    frames: int
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    frames_per_second_a_process: float = 0.0
+
+
+@dataclass(frozen=True)
+class CardEntries:
+    """Everything in card.json."""
+
+    schema: int
+    task: str
+    episodes: int
+    frames: int
+    success_rate: float
+    sources: Mapping[str, SourceEntry]
+    spec: Mapping[str, Any]
+    bytes: int
+    hash: str
+    settings: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str | None] = field(default_factory=dict)
+    frames_per_second_a_process: float = 0.0
+    merged: Mapping[str, RecordingEntry] = field(default_factory=dict)
+
+
+def read_card(folder: Path) -> Card | None:
+    """The card in `folder` as it was written, None without one; a ValueError says what in it cannot be."""
+    place, advice = folder / CARD_NAME, "move it away: the data set can do without"
+    if not os.path.lexists(place):
+        return None
+    card, intact = read_object(place)
+    build(CardEntries, card, place, advice)
+    card["spec"] = checked_spec(card["spec"], f"{place}: the spec")
+    check_intact(place, intact, advice)
+    return card
 
 
 def card_markdown(card: Mapping[str, Any]) -> str:

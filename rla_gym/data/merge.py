@@ -7,15 +7,18 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rla_gym.data.card import CARD_NAME, CARD_TEXT_NAME, Card, make_merged_card, write_card
+from rla_gym.data.card import CARD_NAME, CARD_TEXT_NAME, Card, make_merged_card, read_card, write_card
 from rla_gym.data.collect import SETTINGS_NAME
 from rla_gym.data.digests import combine_digests
 from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
 from rla_gym.data.formats.robomimic import copy_episodes, index_written
+from rla_gym.data.index import index_path
+from rla_gym.digests import read_object
 from rla_gym.disk import need_room
 from rla_gym.extras import require
-from rla_gym.files import atomic_path, read_json, write_json
+from rla_gym.files import atomic_path, write_json
 from rla_gym.outputs import is_sealed, output
+from rla_gym.typed import check
 
 MERGE_NAME = "merge.json"
 """Lists the hashes of the data sets that a folder was merged from."""
@@ -55,7 +58,7 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> Path:
             _expect_alike(datasets[0], dataset)
         _expect_no_episode_twice(datasets)
         folder = stack.enter_context(output(out, "merge"))
-        folder.claim((CARD_NAME, CARD_TEXT_NAME, MERGE_NAME, FILE_NAME))
+        folder.claim((CARD_NAME, CARD_TEXT_NAME, MERGE_NAME, FILE_NAME, index_path(out / FILE_NAME).name))
         needed = sum(dataset.path.stat().st_size for dataset in datasets)
         need_room(out, needed, f"the merged data set {out / FILE_NAME}")
         # `episodes.hdf5` comes last, so that it stands for a finished data set.
@@ -65,8 +68,8 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> Path:
             card = make_merged_card(datasets, cards, combine_digests(digests), temporary.stat().st_size)
             write_card(out, card)
             write_json(out / MERGE_NAME, {"datasets": [dataset.hash for dataset in datasets]})
+        index_written(out / FILE_NAME, digests)
         folder.seal()
-    index_written(out / FILE_NAME, digests)
     print(
         f"{out / FILE_NAME}: {card['episodes']} episodes, {card['frames']} frames, {card['bytes'] / 1e6:.1f} MB, of "
         f"{len(paths)} data sets",
@@ -90,9 +93,7 @@ def _hash_of(path: str | Path) -> str:
 
 
 def _card_of(dataset: EpisodeDataset) -> Card | None:
-    place = dataset.path.parent / CARD_NAME
-    found: Card | None = read_json(place) if place.is_file() else None
-    return found
+    return read_card(dataset.path.parent)
 
 
 def _expect_made_from(out: Path, asked: list[str]) -> None:
@@ -100,7 +101,8 @@ def _expect_made_from(out: Path, asked: list[str]) -> None:
     place = out / MERGE_NAME
     if not place.is_file():
         raise ValueError(f"{out / FILE_NAME} exists but no {MERGE_NAME} tells how it was made: choose another folder")
-    found = read_json(place)["datasets"]
+    content, _ = read_object(place)
+    found = check(list[str], content.get("datasets"), place, "choose another folder, or remove that one", "datasets")
     if found != asked:
         there, given = (", ".join(name[:12] for name in names) for names in (found, asked))
         raise ValueError(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -118,6 +119,7 @@ def answering(connection: Connection) -> Iterator[None]:
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's, which ends its workers
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         yield
