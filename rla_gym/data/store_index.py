@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
+from tokenize import TokenError
 from typing import Any
 
 import numpy as np
@@ -213,7 +214,16 @@ def _npy_header(file: Any, path: Path) -> tuple[tuple[int, ...], np.dtype[Any]]:
         if version not in readers:
             raise ValueError(f"version {version}")
         shape, fortran, dtype = readers[version](file)
-    except (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError, OverflowError) as error:
+    except (
+        ValueError,
+        TypeError,
+        KeyError,
+        SyntaxError,
+        RecursionError,
+        MemoryError,
+        OverflowError,
+        TokenError,
+    ) as error:
         raise ValueError(f"{path} has no header of an array ({error}): {ADVICE}") from error
     if (fortran and len(shape) > 1) or dtype.hasobject or dtype.kind not in "f":
         raise ValueError(
