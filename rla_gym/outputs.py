@@ -24,6 +24,7 @@ from typing import Any
 from rla_gym.digests import read_object
 from rla_gym.disk import disk_is_full, full_disk_error
 from rla_gym.files import read_json, remove_temporaries, settle, sha256_file, sync_folder, write_json
+from rla_gym.typed import check
 
 if sys.platform != "win32":
     import fcntl

@@ -28,6 +28,8 @@ LARGEST_HASHED = 4 << 30
 """Bytes of tokens whose content is compared with the index whenever a process opens the store first. Larger files take
 minutes: there, `verify` of `TokenStore.open` does."""
 MOST_PIXELS = 1 << 20
+HEADER_ERRORS = (ValueError, TypeError, KeyError, SyntaxError, RecursionError, MemoryError, OverflowError, TokenError)
+"""What NumPy raises for headers of arrays that are none."""
 
 
 @dataclass(frozen=True)
