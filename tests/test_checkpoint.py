@@ -32,7 +32,7 @@ def copy(checkpoint: Path, tmp_path: Path) -> Path:
 
 def edit(folder: Path, change: Callable[[dict[str, Any]], None]) -> None:
     config = read_json(folder / "config.json")
-    del config["digest"]  # as whoever edits on purpose
+    config.pop("digest", None)  # as whoever edits on purpose
     change(config)
     write_json(folder / "config.json", config)
 

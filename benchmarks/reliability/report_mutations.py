@@ -1,4 +1,4 @@
-"""The table of mutations in docs/reliability.md, between its marks: `python -m benchmarks.reliability.report_mutations`."""
+"""The table of mutations in docs/reliability.md; run `python -m benchmarks.reliability.report_mutations`."""
 
 from __future__ import annotations
 
