@@ -24,6 +24,7 @@ def check_config(config: BundleConfig) -> None:
         ("frame_size", min(config.frame_size), 1, MOST),
         ("frame_size", max(config.frame_size), 1, MOST),
         ("grid", min(config.grid), 1, min(config.frame_size)),
+        ("grid", max(config.grid), 1, max(config.frame_size)),
     )
     for name, value, least, most in ranges:
         if not least <= value <= most:
