@@ -20,7 +20,7 @@ from rla_gym.data.seeds import plan_episode
 from rla_gym.data.workers import answering, receive, requests, spawned
 from rla_gym.extras import require
 from rla_gym.files import atomic_path, read_json, remove_leftovers, write_json
-from rla_gym.progress import Progress
+from rla_gym.utils.progress import Progress
 
 SETTINGS_NAME = "collect.json"
 

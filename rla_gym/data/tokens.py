@@ -15,7 +15,7 @@ from rla_gym.data.journal import Journal
 from rla_gym.data.pca import ChannelPCA
 from rla_gym.data.store import SCHEMA, FrameEncoder, TokenStore, expect, first_rows, split_episodes
 from rla_gym.files import atomic_path, write_json
-from rla_gym.progress import Progress
+from rla_gym.utils.progress import Progress
 
 __all__ = ["FrameEncoder", "TokenStore", "encode_dataset"]
 

@@ -39,7 +39,8 @@ def test_the_demonstration_writes_what_it_found(
         dream_references="train",
         real_envs=2,
         workers=0,
-        simulator_minutes=0.02,
+        dream_checks=1,
+        simulator_timesteps=16,
         videos=1,
         held_out_references="train",
     )

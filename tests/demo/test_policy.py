@@ -14,7 +14,7 @@ from rla_gym.bundle import Bundle
 from rla_gym.demo.clone import clone, held_out, make_agent
 from rla_gym.demo.config import DemoConfig
 from rla_gym.demo.demonstrations import Demonstrations
-from rla_gym.demo.run import dream_env
+from rla_gym.demo.parts import dream_env
 from rla_gym.demo.train import train
 
 CONFIG = DemoConfig(
