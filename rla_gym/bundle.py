@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 import torch
 from torch import Tensor
-from torch.nn import functional as F
 
+from rla_gym.data.pca import project_tokens
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
@@ -210,7 +210,8 @@ class Bundle:
         """Standardised tokens (B, L, C) float32 on the CPU of frames (B, H, W, 3) uint8.
 
         They pass the same channel map and float16 rounding as the stored tokens. A recorded frame gives the recorded
-        tokens, up to the rounding of bf16 where the store was encoded in it.
+        tokens up to rounding: of float16 where another machine or number of threads encoded it, of bf16 where the
+        store was encoded in that.
         """
         with torch.inference_mode():
             return (self.stored_tokens(frames).float() - self.mean.cpu()) / self.std.cpu()
@@ -220,7 +221,7 @@ class Bundle:
         with torch.inference_mode(), WholeBlocks():
             tokens = self.encoder.encode(torch.from_numpy(np.ascontiguousarray(frames))).cpu()
             if self.pca_mean is not None and self.pca_components is not None:
-                tokens = F.linear(tokens - self.pca_mean.cpu(), self.pca_components.cpu())
+                tokens = project_tokens(tokens, self.pca_mean, self.pca_components)
             return tokens.half()
 
     def standardize_proprio(self, proprio: Tensor) -> Tensor:

@@ -146,7 +146,8 @@ class Dream:
         Raises:
             ValueError: another shape.
         """
-        felt = self.bundle.standardize_proprio(torch.as_tensor(proprio, device=self.device))
+        # Cast before it is moved: not every device has float64.
+        felt = self.bundle.standardize_proprio(torch.as_tensor(proprio).float().to(self.device))
         if tokens.shape != self.tokens.shape or felt.shape != self.proprio.shape:
             raise ValueError(
                 f"tokens {tuple(tokens.shape)} and proprioception {tuple(felt.shape)}: expected "
@@ -169,7 +170,7 @@ class Dream:
             ValueError: another shape, or a value that is not finite.
         """
         config = self.bundle.config
-        actions = torch.as_tensor(chunks, dtype=torch.float32, device=self.device)
+        actions = torch.as_tensor(chunks).float().to(self.device)
         fits = actions.ndim == 3 and actions.shape[::2] == (self.batch, config.action_size)
         if not fits or not 1 <= actions.shape[1] <= config.chunk:
             raise ValueError(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Sequence
 from dataclasses import dataclass, fields, replace
 from pathlib import Path
@@ -66,8 +67,15 @@ class References:
         return len(self.starts)
 
     def to(self, device: str) -> References:
-        """The same episodes with all tensors on `device`."""
-        return References(**{field.name: getattr(self, field.name).to(device) for field in fields(self)})
+        """The same episodes with the tensors on `device`, the states excepted.
+
+        The states are for the simulator, which runs on the CPU, and float64, which not every device has.
+        """
+        moved = copy.copy(self)  # not made anew: what was checked is not waited for on the device
+        for field in fields(self):
+            if field.name != "states":
+                object.__setattr__(moved, field.name, getattr(self, field.name).to(device))
+        return moved
 
     def rows(self, episodes: Tensor, frames: Tensor) -> Tensor:
         """Rows (B,) of frames (B,), clamped to each episode's last frame."""

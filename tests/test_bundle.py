@@ -11,16 +11,14 @@ import torch
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
-from rla_gym.references import References
 
 # A device that every machine has: its tensors have shapes and no numbers.
 META = "meta"
 
 
 @pytest.fixture
-def fresh(bundle: Bundle, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+def fresh(bundle: Bundle) -> Bundle:
     """The bundle without the copies that other tests have made."""
-    monkeypatch.setattr(References, "__post_init__", lambda self: None)  # it looks at numbers
     return replace(bundle)
 
 
@@ -31,6 +29,17 @@ def test_there_is_one_copy_a_device(fresh: Bundle) -> None:
     assert moved.to(META) is moved and moved.to("cpu") is fresh and fresh.to("cpu") is fresh
     assert moved.flow.latent_mean.device == moved.references.tokens.device == moved.std.device == moved.device
     assert fresh.device.type == fresh.flow.latent_mean.device.type == "cpu"
+
+
+def test_no_float64_goes_to_a_device(fresh: Bundle) -> None:
+    """Apple's mps has none: states, which are float64, stay where the simulator is."""
+    moved = fresh.to(META)
+    assert fresh.references.states.dtype == torch.float64 and moved.references.states is fresh.references.states
+    modules = (moved.autoencoder, moved.flow, moved.features, moved.image_decoder, moved.encoder)
+    there = [value for module in modules for value in module.state_dict().values()]
+    there += [value for place in (moved, moved.references) for value in vars(place).values() if torch.is_tensor(value)]
+    assert {value.dtype for value in there if value.is_meta} <= {torch.float32, torch.float16, torch.int64, torch.bool}
+    assert all(value.is_meta for value in there if value is not moved.references.states)
 
 
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")

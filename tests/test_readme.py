@@ -60,14 +60,14 @@ def test_every_command_is_in_the_table() -> None:
 
 
 def test_make_targets_exist() -> None:
-    targets = set(re.findall(r"^(\w+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
+    targets = set(re.findall(r"^([\w-]+):", (ROOT / "Makefile").read_text(encoding="utf-8"), re.MULTILINE))
     named = {arguments[0] for arguments in commands("make")}
     assert named
     assert named <= targets
 
 
 def test_ci_runs_the_test_command() -> None:
-    command = "python -m pytest -q"
+    command = "python -m pytest -q -n 2"
     assert command in blocks("bash")[-1].splitlines()
     assert command in (ROOT / ".ci" / "run").read_text(encoding="utf-8").splitlines()
 

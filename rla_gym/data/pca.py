@@ -7,7 +7,10 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+import torch
 from safetensors.numpy import load_file, save_file
+from torch import Tensor
+from torch.nn import functional as F
 
 from rla_gym.files import atomic_path
 
@@ -21,9 +24,9 @@ class ChannelPCA:
     explained: float  # share of the variance (around each position's mean) that the k components keep
 
     def project(self, tokens: np.ndarray) -> np.ndarray:
-        """Tokens (..., C) float to (..., k) float32."""
-        projected: np.ndarray = (tokens.astype(np.float32, copy=False) - self.mean) @ self.components.T
-        return projected
+        """Tokens (B, L, C) float to (B, L, k) float32, as `project_tokens` does."""
+        mean, components = torch.from_numpy(self.mean), torch.from_numpy(self.components)
+        return project_tokens(torch.from_numpy(tokens), mean, components).numpy()
 
     def save(self, path: str | Path) -> None:
         """Write as safetensors, whole or not at all."""
@@ -40,6 +43,19 @@ class ChannelPCA:
         """Read what `save` wrote."""
         arrays = load_file(path)
         return cls(arrays["mean"], arrays["components"], float(arrays["explained"][0]))
+
+
+def project_tokens(tokens: Tensor, mean: Tensor, components: Tensor) -> Tensor:
+    """Tokens (B, L, C) through a channel map, mean (C,) and components (k, C): (B, L, k) float32 on the CPU.
+
+    The one product that token stores and checkpoints go through. A frame at a time: matrix libraries choose
+    their kernels by the number of rows, and a frame shall get the same tokens whatever is encoded beside it.
+    """
+    with torch.inference_mode():
+        centred, components = tokens.float().cpu() - mean.float().cpu(), components.float().cpu()
+        if not len(centred):
+            return centred.new_zeros((*centred.shape[:-1], len(components)))
+        return torch.stack([F.linear(frame, components) for frame in centred])
 
 
 def fit_channel_pca(batches: Iterable[np.ndarray], components: int) -> ChannelPCA:

@@ -129,7 +129,8 @@ class TokenStore:
         """Standardised tokens of `rows` (n,): torch float32 (n, L, C)."""
         import torch
 
-        return torch.from_numpy((self.tokens[np.asarray(rows)].astype(np.float32) - self.mean) / self.std)
+        stored = torch.from_numpy(self.tokens[np.asarray(rows)]).float()
+        return stored.sub_(torch.from_numpy(self.mean)).div_(torch.from_numpy(self.std))
 
     def residuals(self, rows: np.ndarray, later: np.ndarray) -> torch.Tensor:
         """Changes of standardised tokens from `rows` to `later`, both (n,): torch float32 (n, L, C)."""

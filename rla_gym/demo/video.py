@@ -110,7 +110,7 @@ def episode_frames(
     dream = Dream(bundle, 1, config.steps, config.temperature)
     state = dream.reset(np.ones(1, bool), np.array([episode]), np.zeros(1, np.int64))
     task.reset(0)
-    task.set_state(references.states[references.starts[episode]].numpy())
+    task.set_state(references.states[int(references.starts[episode])].numpy())
     solved = task.success()
     yield 0, dream.images()[0], task.render(), solved
     for chunk in range(1, bundle.config.max_episode_steps + 1):

@@ -169,7 +169,8 @@ class RealEpisodes(Episodes):
         if self.objects is None:
             self.objects = np.zeros((self.batch, objects.shape[1]), np.float32)
         self.objects[rows] = objects
-        proprio = torch.from_numpy(np.stack([each.proprio for each in seen])).to(self.device)
+        # Cast before it is moved: a task's may be float64, which not every device has.
+        proprio = torch.from_numpy(np.stack([each.proprio for each in seen]).astype(np.float32)).to(self.device)
         needed = self.video is not None or self.options.obs_mode != "pixels"
         tokens = self.bundle.encode_frames(frames).to(self.device) if needed else None
         return tokens, self.bundle.standardize_proprio(proprio)

