@@ -13,6 +13,7 @@ from gymnasium.envs.registration import register, registry
 if TYPE_CHECKING:
     from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
     from rla_gym.checkpoint import built_in_names, load_checkpoint, save_checkpoint
+    from rla_gym.deploy import RobotPolicy
     from rla_gym.dream import Dream, DreamStep
     from rla_gym.envs.goal import RLAWorldGoalEnv
     from rla_gym.envs.goal_batch import RLAWorldGoalVectorEnv
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     from rla_gym.reference_data import load_references
     from rla_gym.references import References
     from rla_gym.tasks import make_task, task_names
+    from rla_gym.tasks.simulated import is_simulated
 
 __all__ = [
     # environments
@@ -61,7 +63,10 @@ __all__ = [
     # recordings that dreams start from
     "References",
     "load_references",
+    # an agent on the robot itself
+    "RobotPolicy",
     # tasks
+    "is_simulated",
     "make_task",
     "task_names",
     "__version__",
@@ -87,6 +92,8 @@ _PLACES = {
     "Bundle": "rla_gym.bundle",
     "BundleConfig": "rla_gym.bundle",
     "References": "rla_gym.references",
+    "RobotPolicy": "rla_gym.deploy",
+    "is_simulated": "rla_gym.tasks.simulated",
     "RewardDefaults": "rla_gym.bundle",
     "built_in_names": "rla_gym.checkpoint",
     "load_checkpoint": "rla_gym.checkpoint",
