@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rla_gym.data.pca import project_tokens
+from rla_gym.devices import find_device
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
@@ -158,9 +159,12 @@ class Bundle:
         return self.mean.device
 
     def to(self, device: str | torch.device) -> Bundle:
-        """This bundle on a device; one copy a device, shared by all who ask it or one of its copies."""
-        # "cuda" names the present device of that kind, which tensors call "cuda:0".
-        wanted = torch.empty(0, device=device).device
+        """This bundle on a device; one copy a device, shared by all who ask it or one of its copies.
+
+        Raises:
+            ValueError: there is no such device here; the text lists those that there are.
+        """
+        wanted = find_device(device)
         if wanted not in self._copies:
             moved: dict[str, Any] = {}
             for entry in fields(self):

@@ -11,9 +11,9 @@ Nothing is unpickled.
 
 from __future__ import annotations
 
-import os
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
@@ -24,19 +24,22 @@ from torch import Tensor, nn
 
 from rla_gym.bundle import Bundle, BundleConfig
 from rla_gym.card import card_markdown
-from rla_gym.files import read_json, sha256_file, write_json
+from rla_gym.disk import need_room
+from rla_gym.files import atomic_path, read_json, sha256_file, write_json
 from rla_gym.hub import download, is_hub_id
 from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.features import KeypointFeatures
 from rla_gym.models.image_decoder import ImageDecoder
 from rla_gym.models.world_model import FlowWorldModel
+from rla_gym.outputs import Output, output, staged
 from rla_gym.references import FILE_NAME, References
 from rla_gym.typed import build, check
 
 SCHEMA = 1
-CONFIG, MODEL, ENCODER = "config.json", "model.safetensors", "encoder.safetensors"
+CONFIG, MODEL, ENCODER, CARD = "config.json", "model.safetensors", "encoder.safetensors", "README.md"
 REFERENCES = f"references/{FILE_NAME}"
+FILES = (CONFIG, MODEL, ENCODER, REFERENCES, CARD)
 BUILT_IN = Path(__file__).parent / "checkpoints"
 DEFAULT_CHECKPOINT = "push-cube"
 """Built-in checkpoint of environments that are made without naming one."""
@@ -56,38 +59,51 @@ class StoredFile:
 def save_checkpoint(folder: str | Path, bundle: Bundle, half: bool = True) -> Path:
     """Write `bundle` as a checkpoint folder, whole or not at all, and return its path.
 
+    Killed at any moment it leaves the old checkpoint or the new one, whole. What else is in the folder stays.
+
     Args:
-        folder: replaced if it is a checkpoint; refused if it is something else.
+        folder: if it is a checkpoint that was written so, its files are replaced.
         bundle: its encoder goes with it if it has one.
         half: store float32 weights as float16 (statistics and buffers never are).
 
     Raises:
-        FileExistsError: `folder` exists and is no checkpoint.
+        FileExistsError: `folder` holds something else than a checkpoint, or files of it were changed since.
+        BlockingIOError: another process writes there.
+        OSError: the disk has no room, or the folder cannot be written to.
         ValueError: the encoder's weights would change by being stored, or the flow is anchored in another autoencoder.
     """
     folder = Path(folder)
-    if folder.exists() and not (folder / CONFIG).is_file() and (not folder.is_dir() or any(folder.iterdir())):
-        raise FileExistsError(f"{folder} exists and is no checkpoint (no {CONFIG}): choose another folder")
-    temporary = folder.with_name(f".{folder.name}.writing-{os.getpid()}")
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        (temporary / "references").mkdir(parents=True)
-        _write_model(temporary / MODEL, bundle, half)
-        bundle.references.save(temporary / REFERENCES)
-        _write_encoder(temporary / ENCODER, bundle)
-        files = {
-            name: {"sha256": sha256_file(temporary / name), "bytes": (temporary / name).stat().st_size}
-            for name in (MODEL, REFERENCES, ENCODER)
-            if (temporary / name).is_file()
-        }
-        (temporary / "README.md").write_text(card_markdown(bundle), encoding="utf-8")
-        for name in files:
-            (temporary / name).chmod(0o644)  # safetensors writes files that others may not read
-        write_json(temporary / CONFIG, {"schema": SCHEMA, **asdict(bundle.config), "files": files})
-        _replace_folder(temporary, folder)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
+    with checkpoint_output(folder) as out:
+        tensors = _model_tensors(bundle, half)
+        size = sum(tensor.nbytes for tensor in tensors.values()) + bundle.references.tokens.nbytes
+        need_room(folder, size, f"the checkpoint {folder}")
+        with out.replacing(last=CONFIG) as new:
+            _save_tensors(tensors, new / MODEL)
+            bundle.references.save(new / REFERENCES)
+            _write_encoder(new / ENCODER, bundle)
+            files = {
+                name: {"sha256": sha256_file(new / name), "bytes": (new / name).stat().st_size}
+                for name in (MODEL, REFERENCES, ENCODER)
+                if (new / name).is_file()
+            }
+            (new / CARD).write_text(card_markdown(bundle), encoding="utf-8")
+            write_json(new / CONFIG, {"schema": SCHEMA, **asdict(bundle.config), "files": files})
     return folder
+
+
+@contextmanager
+def checkpoint_output(folder: str | Path) -> Iterator[Output]:
+    """The folder of a checkpoint that is about to be written; errors as those of `save_checkpoint`."""
+    folder = Path(folder)
+    with output(folder, "export") as out:
+        foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
+        if foreign and CONFIG not in out:
+            raise FileExistsError(
+                f"{folder} is not empty ({foreign[0]}) and no checkpoint that `rla-gym export` wrote: choose another "
+                "folder"
+            )
+        out.check(FILES)
+        yield out
 
 
 def load_checkpoint(name_or_path: str | Path | Bundle) -> Bundle:
@@ -140,7 +156,7 @@ def find_checkpoint(name_or_path: str | Path) -> Path:
 
 
 def _from_hub(text: str, built_in: str) -> Path:
-    folder = download(text, (CONFIG, MODEL, ENCODER, REFERENCES, "README.md"), built_in)
+    folder = download(text, FILES, built_in)
     if not (folder / CONFIG).is_file():
         raise FileNotFoundError(f"the hub repository {text!r} holds no {CONFIG}: it is no rla_gym checkpoint")
     return folder
@@ -159,10 +175,11 @@ def _load(folder: Path, modified: int, inode: int) -> Bundle:
         Mapping[str, StoredFile], raw.pop("files", None), folder / CONFIG, "export or fetch it again", "files"
     )
     config = config_from_dict(raw, folder)
-    tensors = _read_tensors(folder / MODEL, files.get(MODEL))
+    tensors = _read_tensors(_find(folder, MODEL, files), files.get(MODEL))
     if config.flow.anchor and "autoencoder.components" in tensors:
         tensors["flow.components"] = tensors["autoencoder.components"]
-    references = References.from_tensors(_read_tensors(folder / REFERENCES, files.get(REFERENCES)), folder / REFERENCES)
+    place = _find(folder, REFERENCES, files)
+    references = References.from_tensors(_read_tensors(place, files.get(REFERENCES)), place)
     models: dict[str, Any] = {
         "autoencoder": RLAAutoencoder(config.autoencoder),
         "flow": FlowWorldModel(config.flow),
@@ -180,8 +197,8 @@ def _load(folder: Path, modified: int, inode: int) -> Bundle:
     statistics |= {name: tensors.get(f"stats.{name}") for name in OPTIONAL_STATISTICS}
     encoder_path = None
     if ENCODER in files:
-        _check_file(folder / ENCODER, files[ENCODER])
-        encoder_path = folder / ENCODER
+        encoder_path = _find(folder, ENCODER, files)
+        _check_file(encoder_path, files[ENCODER])
     return Bundle(config=config, references=references, encoder_path=encoder_path, path=folder, **models, **statistics)
 
 
@@ -205,9 +222,8 @@ def _fill(model: nn.Module, name: str, tensors: Mapping[str, Tensor], folder: Pa
     model.load_state_dict({key: tensors[f"{name}.{key}"].to(value.dtype) for key, value in wanted.items()})
 
 
-def _write_model(path: Path, bundle: Bundle, half: bool) -> None:
-    from safetensors.torch import save_file
-
+def _model_tensors(bundle: Bundle, half: bool) -> dict[str, Tensor]:
+    """All networks and statistics by name, as they are stored."""
     tensors: dict[str, Tensor] = {}
     for name in ("autoencoder", "flow", "features", "image_decoder"):
         model = getattr(bundle, name)
@@ -230,12 +246,20 @@ def _write_model(path: Path, bundle: Bundle, half: bool) -> None:
         value = getattr(bundle, name)
         if value is not None:
             tensors[f"stats.{name}"] = value.detach().cpu().float().clone().contiguous()
-    save_file(tensors, str(path))
+    return tensors
+
+
+def _save_tensors(tensors: dict[str, Tensor], path: Path) -> None:
+    from safetensors.torch import save_file
+
+    with atomic_path(path) as temporary:
+        save_file(tensors, str(temporary))
 
 
 def _write_encoder(path: Path, bundle: Bundle) -> None:
     if bundle.encoder_path is not None:
-        shutil.copyfile(bundle.encoder_path, path)
+        with atomic_path(path) as temporary:
+            shutil.copyfile(bundle.encoder_path, temporary)
     elif bundle._encoder is not None:
         bundle._encoder.save(path)
         if Encoder.load(path).hash != bundle.config.encoder_hash:
@@ -256,6 +280,10 @@ def _read_tensors(path: Path, expected: StoredFile | None) -> dict[str, Tensor]:
         raise ValueError(f"{path} is no whole safetensors file ({error}): fetch or export it again") from error
 
 
+def _find(folder: Path, name: str, files: Mapping[str, StoredFile]) -> Path:
+    return staged(folder, name, files[name].sha256 if name in files else None)
+
+
 def _check_file(path: Path, expected: StoredFile | None) -> None:
     if expected is None or not path.is_file():
         raise FileNotFoundError(f"the checkpoint lacks {path}: fetch or export it again")
@@ -268,12 +296,3 @@ def _check_file(path: Path, expected: StoredFile | None) -> None:
             f"{path} has the SHA-256 {found[:12]}, {CONFIG} says {expected.sha256[:12]}: the file was changed or "
             "damaged; fetch or export the checkpoint again"
         )
-
-
-def _replace_folder(temporary: Path, folder: Path) -> None:
-    """Put `temporary` in the place of `folder`; a folder cannot be renamed over one that is not empty."""
-    old = folder.with_name(f".{folder.name}.old-{os.getpid()}")
-    if folder.exists():
-        os.replace(folder, old)
-    os.replace(temporary, folder)
-    shutil.rmtree(old, ignore_errors=True)

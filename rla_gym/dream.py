@@ -225,9 +225,7 @@ class Dream:
         has_proprio = proprio.shape[1] > 0
         central = noise is None and self._disagreement is None
         conditioning = flow.condition(tokens, actions, proprio=proprio if has_proprio else None, central=central)
-        after = next_tokens(
-            flow, self.bundle.autoencoder, conditioning, tokens, noise, self.steps, self._midpoint
-        )
+        after = next_tokens(flow, self.bundle.autoencoder, conditioning, tokens, noise, self.steps, self._midpoint)
         disagreement = None
         if self._disagreement is not None:
             disagreement = self._disagreement(conditioning, tokens, self._keys())

@@ -11,7 +11,7 @@ import numpy as np
 import torch
 
 from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
-from rla_gym.checkpoint import save_checkpoint
+from rla_gym.checkpoint import checkpoint_output, save_checkpoint
 from rla_gym.data.episodes import UNSKILLED, EpisodeDataset
 from rla_gym.data.spec import checked_spec
 from rla_gym.data.tokens import TokenStore
@@ -86,81 +86,82 @@ def export(
     run = Path(run)
     if run.is_dir():
         check_complete(run, unfinished)
-    with EpisodeDataset(data) as dataset:
-        store = TokenStore.open(tokens, dataset)
-        checked_spec(store.info["spec"], f"the spec of {store.path}")
-        chosen, unsuccessful = reference_sources(store, sources, unsuccessful)
-        episodes = choose_references(store, references, held_out_references, chosen, seed, unsuccessful)
-        encoder_path = Path(store.path / "encoder.safetensors" if encoder_file is None else encoder_file)
-        encoder = Encoder.load(encoder_path)
-        TokenStore.open(tokens, encoder=encoder)  # refuses an encoder that did not make these tokens
-        trained = {
-            kind: TrainedRun.read(run / kind) for kind in MODELS if kind not in OPTIONAL or (run / kind).is_dir()
-        }
-        for part in () if unfinished else trained.values():
-            part.complete()
-        models = {kind: build_model(kind, part) for kind, part in trained.items()}
-        check_parts(trained, models, store)
-        following = object_weights(store, models["features"], seed=seed)
-        calibration = calibrate(store, dataset, models["features"], seed=seed, object_weights=following.weights)
-    autoencoder = models.get("decoder", models["autoencoder"])
-    spec, chunk = store.info["spec"], int(trained["flow"].trainable["options"]["chunk"])
-    config = BundleConfig(
-        name=name or Path(out).resolve().name,
-        task=store.info["task"],
-        encoder_name=encoder.name,
-        encoder_hash=encoder.hash,
-        grid=store.grid,
-        frame_size=(int(spec["frame_size"][0]), int(spec["frame_size"][1])),
-        chunk=chunk,
-        action_low=tuple(spec["action_low"]),
-        action_high=tuple(spec["action_high"]),
-        max_episode_steps=math.ceil(spec["max_steps"] / chunk),
-        autoencoder=autoencoder.config,
-        flow=models["flow"].config,
-        features=models["features"].config,
-        image_decoder=models["image_decoder"].config if "image_decoder" in models else None,
-        reward=reward or RewardDefaults(),
-        thresholds=calibration.thresholds,
-        steps=steps,
-        temperature=temperature,
-        control_hz=float(spec["control_hz"]),
-        object_names=tuple(spec["object_names"]),
-        data_card=data_card(store, Path(data), encoder),
-        training_card={
-            **{kind: training_card(part) for kind, part in trained.items()},
-            "thresholds": calibration.card,
-            "object_weights": following.card,
-            "references": {
-                "sources": chosen,
-                "unsuccessful": unsuccessful,
-                "seed": seed,
-                "episodes": [int(e) for e in episodes],
+    with checkpoint_output(out):  # before the minutes that the thresholds take
+        with EpisodeDataset(data) as dataset:
+            store = TokenStore.open(tokens, dataset)
+            checked_spec(store.info["spec"], f"the spec of {store.path}")
+            chosen, unsuccessful = reference_sources(store, sources, unsuccessful)
+            episodes = choose_references(store, references, held_out_references, chosen, seed, unsuccessful)
+            encoder_path = Path(store.path / "encoder.safetensors" if encoder_file is None else encoder_file)
+            encoder = Encoder.load(encoder_path)
+            TokenStore.open(tokens, encoder=encoder)  # refuses an encoder that did not make these tokens
+            trained = {
+                kind: TrainedRun.read(run / kind) for kind in MODELS if kind not in OPTIONAL or (run / kind).is_dir()
+            }
+            for part in () if unfinished else trained.values():
+                part.complete()
+            models = {kind: build_model(kind, part) for kind, part in trained.items()}
+            check_parts(trained, models, store)
+            following = object_weights(store, models["features"], seed=seed)
+            calibration = calibrate(store, dataset, models["features"], seed=seed, object_weights=following.weights)
+        autoencoder = models.get("decoder", models["autoencoder"])
+        spec, chunk = store.info["spec"], int(trained["flow"].trainable["options"]["chunk"])
+        config = BundleConfig(
+            name=name or Path(out).resolve().name,
+            task=store.info["task"],
+            encoder_name=encoder.name,
+            encoder_hash=encoder.hash,
+            grid=store.grid,
+            frame_size=(int(spec["frame_size"][0]), int(spec["frame_size"][1])),
+            chunk=chunk,
+            action_low=tuple(spec["action_low"]),
+            action_high=tuple(spec["action_high"]),
+            max_episode_steps=math.ceil(spec["max_steps"] / chunk),
+            autoencoder=autoencoder.config,
+            flow=models["flow"].config,
+            features=models["features"].config,
+            image_decoder=models["image_decoder"].config if "image_decoder" in models else None,
+            reward=reward or RewardDefaults(),
+            thresholds=calibration.thresholds,
+            steps=steps,
+            temperature=temperature,
+            control_hz=float(spec["control_hz"]),
+            object_names=tuple(spec["object_names"]),
+            data_card=data_card(store, Path(data), encoder),
+            training_card={
+                **{kind: training_card(part) for kind, part in trained.items()},
+                "thresholds": calibration.card,
+                "object_weights": following.card,
+                "references": {
+                    "sources": chosen,
+                    "unsuccessful": unsuccessful,
+                    "seed": seed,
+                    "episodes": [int(e) for e in episodes],
+                },
+                "commit": commit(),
+                "versions": versions(),
             },
-            "commit": commit(),
-            "versions": versions(),
-        },
-        metrics={kind: part.metrics for kind, part in trained.items()},
-    )
-    pca = store.pca
-    proprio_mean, proprio_std = proprio_statistics(store)
-    bundle = Bundle(
-        config=config,
-        autoencoder=autoencoder,
-        flow=models["flow"],
-        features=models["features"],
-        image_decoder=models.get("image_decoder"),
-        object_weights=following.weights,
-        mean=torch.from_numpy(store.mean),
-        std=torch.from_numpy(store.std),
-        proprio_mean=proprio_mean,
-        proprio_std=proprio_std,
-        references=References.from_store(store, episodes).rounded(),
-        pca_mean=None if pca is None else torch.from_numpy(pca.mean),
-        pca_components=None if pca is None else torch.from_numpy(pca.components),
-        encoder_path=encoder_path,
-    )
-    return save_checkpoint(out, bundle)
+            metrics={kind: part.metrics for kind, part in trained.items()},
+        )
+        pca = store.pca
+        proprio_mean, proprio_std = proprio_statistics(store)
+        bundle = Bundle(
+            config=config,
+            autoencoder=autoencoder,
+            flow=models["flow"],
+            features=models["features"],
+            image_decoder=models.get("image_decoder"),
+            object_weights=following.weights,
+            mean=torch.from_numpy(store.mean),
+            std=torch.from_numpy(store.std),
+            proprio_mean=proprio_mean,
+            proprio_std=proprio_std,
+            references=References.from_store(store, episodes).rounded(),
+            pca_mean=None if pca is None else torch.from_numpy(pca.mean),
+            pca_components=None if pca is None else torch.from_numpy(pca.components),
+            encoder_path=encoder_path,
+        )
+        return save_checkpoint(out, bundle)
 
 
 def build_model(kind: str, trained: TrainedRun) -> Any:

@@ -6,13 +6,21 @@ import hashlib
 import json
 import math
 import os
+import re
+import shutil
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
-TEMPORARY = ".writing"  # part of every temporary name, so that leftovers of a killed process can be found
+from rla_gym.disk import disk_is_full, full_disk_error
+
+TEMPORARY = ".writing"
+"""Part of every temporary name, before the id of the process that writes."""
+TEMPORARY_NAME = re.compile(rf"\.(?P<stem>.+){re.escape(TEMPORARY)}-(?P<pid>\d+)(?P<suffix>(\.[^.]*)?)")
+LONGEST_NAME = 255
+"""Bytes that file systems allow in one name."""
 LARGEST_JSON = 16 << 20
 """Bytes: the index of some 300,000 episodes. Parsed, it takes up to 25 times as much memory."""
 DEEPEST = 32
@@ -24,31 +32,90 @@ def atomic_path(path: str | Path) -> Iterator[Path]:
     """Give a temporary path beside `path`; rename it to `path` at success, remove it at failure.
 
     The temporary name carries the process id and keeps the suffix of `path`, so that libraries that look at
-    the suffix (or add it) write where they are told. Parent folders are made.
+    the suffix (or add it) write where they should. Parent folders are made. The file is readable as the umask allows,
+    whatever rights the library that wrote it gave it, and on disk before it has its name.
 
     Raises:
         FileNotFoundError: the block ended without writing the temporary file.
+        OSError: the disk is full; the text has the path and the free space.
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    temporary = path.with_name(f".{path.stem}{TEMPORARY}-{os.getpid()}{path.suffix}")
+    temporary = temporary_path(path)
     try:
         yield temporary
         if not temporary.exists():
             raise FileNotFoundError(f"nothing was written to {temporary}, so {path} was left as it was")
-        with open(temporary, "rb") as handle:
-            os.fsync(handle.fileno())
+        settle(temporary)
         os.replace(temporary, path)
+        sync_folder(path.parent)
+    except Exception as error:
+        if disk_is_full(error):
+            raise full_disk_error(path, temporary) from error
+        raise
     finally:
         temporary.unlink(missing_ok=True)
 
 
-def remove_leftovers(folder: str | Path) -> int:
-    """Remove the temporary files that killed processes left in `folder` and return how many there were."""
-    found = [path for path in Path(folder).glob(f".*{TEMPORARY}-*") if path.is_file()]
-    for path in found:
-        path.unlink(missing_ok=True)
-    return len(found)
+def temporary_path(path: Path) -> Path:
+    """The name that this process writes `path` (file or folder) under before renaming it; never too long."""
+    mark = f"{TEMPORARY}-{os.getpid()}{path.suffix}"
+    stem = path.stem.encode()[: LONGEST_NAME - 1 - len(mark.encode())].decode(errors="ignore")
+    return path.with_name(f".{stem}{mark}")
+
+
+def remove_temporaries(*paths: Path) -> int:
+    """Remove what processes that are gone left of writing `paths`, and return how many there were."""
+    removed = 0
+    for folder in {path.parent for path in paths}:
+        names = {(path.stem, path.suffix) for path in paths if path.parent == folder}
+        try:
+            present = os.listdir(folder)
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        for name in present:
+            match = TEMPORARY_NAME.fullmatch(name)
+            if match is None or (match["stem"], match["suffix"]) not in names or is_alive(int(match["pid"])):
+                continue
+            left = folder / name
+            if left.is_dir() and not left.is_symlink():
+                shutil.rmtree(left, ignore_errors=True)
+            else:
+                left.unlink(missing_ok=True)
+            removed += 1
+    return removed
+
+
+def is_alive(pid: int) -> bool:
+    """Whether another process than this one has that id."""
+    if pid == os.getpid():
+        return False
+    try:
+        os.kill(pid, 0)
+    except PermissionError:
+        return True
+    except (OSError, OverflowError):
+        return False
+    return True
+
+
+def settle(path: Path) -> None:
+    """Give a file that was just written the rights that the umask leaves, and wait until it is on disk."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    path.chmod(0o666 & ~mask)
+    with open(path, "rb+") as handle:  # writable: some systems sync no other handles
+        os.fsync(handle.fileno())
+
+
+def sync_folder(folder: Path) -> None:
+    """Wait until the names in a folder are on disk, where the system can do that."""
+    with suppress(OSError):
+        handle = os.open(folder, os.O_RDONLY)
+        try:
+            os.fsync(handle)
+        finally:
+            os.close(handle)
 
 
 def write_json(path: str | Path, obj: Any) -> None:
@@ -129,3 +196,9 @@ def sha256_file(path: str | Path) -> str:
         while piece := handle.read(1 << 20):
             digest.update(piece)
     return digest.hexdigest()
+
+
+def check_readable(path: Path) -> None:
+    """Raise the system's own OSError where a file cannot be opened, which libraries report as damage."""
+    with open(path, "rb"):
+        pass

@@ -33,9 +33,7 @@ class ObjectWeights:
     card: dict[str, Any]
 
 
-def object_weights(
-    store: TokenStore, features: KeypointFeatures, episodes: int = 300, seed: int = 0
-) -> ObjectWeights:
+def object_weights(store: TokenStore, features: KeypointFeatures, episodes: int = 300, seed: int = 0) -> ObjectWeights:
     """Measure the weights on training episodes.
 
     weight = (1 - explained) / (1 + (jitter / 0.02)²), with `explained` the share of a feature's variance that a

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -99,13 +100,51 @@ def test_environments_share_one_loaded_checkpoint(copy: Path) -> None:
 
 
 def test_a_checkpoint_is_replaced_and_nothing_else(bundle: Bundle, copy: Path, tmp_path: Path) -> None:
-    save_checkpoint(copy, bundle)
+    (copy / ".git").mkdir()
+    (copy / ".git" / "HEAD").write_text("ref")
+    (copy / "agent.zip").write_text("an agent")
+    (copy / "references" / "notes.txt").write_text("notes")
+    save_checkpoint(copy, replace(bundle, config=replace(bundle.config, steps=7)))
+    assert load_checkpoint(copy).config.steps == 7
+    assert [(copy / name).read_text() for name in (".git/HEAD", "agent.zip", "references/notes.txt")] == [
+        "ref",
+        "an agent",
+        "notes",
+    ]
     other = tmp_path / "notes"
     other.mkdir()
-    (other / "thesis.txt").write_text("years of work")
-    with pytest.raises(FileExistsError, match="another folder"):
-        save_checkpoint(other, bundle)
-    assert (other / "thesis.txt").is_file()
+    for name in ("thesis.txt", "config.json"):
+        (other / name).write_text("years of work")
+        with pytest.raises(FileExistsError, match=r"is not empty \(.*\) and no checkpoint.*another folder"):
+            save_checkpoint(other, bundle)
+    assert sorted(path.name for path in other.iterdir()) == ["config.json", "thesis.txt"]
+
+
+@pytest.mark.parametrize("name", ["config.json", "README.md", "model.safetensors"])
+def test_a_file_that_was_edited_is_not_replaced(bundle: Bundle, copy: Path, name: str) -> None:
+    content = (copy / name).read_bytes() + b" "
+    (copy / name).write_bytes(content)
+    with pytest.raises(FileExistsError, match=f"{name} was changed since `rla-gym export` wrote it.*move it, or"):
+        save_checkpoint(copy, bundle)
+    assert (copy / name).read_bytes() == content
+
+
+def test_a_checkpoint_whose_export_was_killed_after_its_configuration_is_the_new_one(
+    bundle: Bundle, copy: Path, tmp_path: Path
+) -> None:
+    """`tests/test_outputs.py` kills at every step; here a reader meets one of them."""
+    new = save_checkpoint(tmp_path / "new", replace(bundle, mean=bundle.mean + 1))
+    (copy / ".rla_gym.new").mkdir()
+    (new / "model.safetensors").rename(copy / ".rla_gym.new" / "model.safetensors")
+    (new / "config.json").rename(copy / "config.json")
+    assert torch.equal(load_checkpoint(copy).mean, bundle.mean + 1)
+
+
+def test_files_of_a_checkpoint_are_readable_as_the_umask_allows(checkpoint: Path) -> None:
+    umask = os.umask(0)
+    os.umask(umask)
+    files = [path for path in checkpoint.rglob("*") if path.is_file()]
+    assert len(files) == 6 and {path.stat().st_mode & 0o777 for path in files} == {0o666 & ~umask}
 
 
 def test_a_failed_save_leaves_the_old_one(bundle: Bundle, copy: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,7 +154,7 @@ def test_a_failed_save_leaves_the_old_one(bundle: Bundle, copy: Path, monkeypatc
         raise OSError("No space left on device")
 
     monkeypatch.setattr(module, "write_json", full_disk)
-    with pytest.raises(OSError, match="No space"):
+    with pytest.raises(OSError, match="disk is full"):
         save_checkpoint(copy, bundle)
     assert sha256_file(copy / "config.json") == before
     assert [path.name for path in copy.parent.iterdir()] == ["copy"]

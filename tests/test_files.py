@@ -1,10 +1,13 @@
+import fcntl
 import hashlib
 import json
 import os
+import stat
+import subprocess
 
 import pytest
 
-from rla_gym.files import atomic_path, read_json, remove_leftovers, sha256_file, write_json
+from rla_gym.files import atomic_path, read_json, remove_temporaries, sha256_file, write_json
 
 
 def test_atomic_path_writes_whole_and_leaves_nothing_beside(tmp_path):
@@ -32,14 +35,61 @@ def test_atomic_path_refuses_to_write_nothing(tmp_path):
         pass
 
 
-def test_remove_leftovers_takes_temporaries_only(tmp_path):
-    (tmp_path / "kept.hdf5").write_bytes(b"x")
-    with atomic_path(tmp_path / "lost.hdf5") as temporary:
-        name = temporary.name
-        temporary.write_bytes(b"y")
-    (tmp_path / name).write_bytes(b"half")  # what a killed process leaves
-    assert remove_leftovers(tmp_path) == 1
-    assert sorted(os.listdir(tmp_path)) == ["kept.hdf5", "lost.hdf5"]
+def test_temporaries_of_processes_that_are_gone_are_removed_and_no_others(tmp_path):
+    child = subprocess.Popen(["true"])
+    child.wait()
+    kept = [".lost.writing-1.hdf5", f".lost.writing-{child.pid}.npz", f".other.writing-{child.pid}.hdf5", "lost.hdf5"]
+    for name in [*kept, f".lost.writing-{child.pid}.hdf5"]:  # process 1 is there as long as the system
+        (tmp_path / name).write_bytes(b"half")
+    (tmp_path / f".step.writing-{child.pid}").mkdir()
+    (tmp_path / f".step.writing-{child.pid}" / "state").touch()
+    assert remove_temporaries(tmp_path / "lost.hdf5", tmp_path / "step", tmp_path / "gone" / "x") == 2
+    assert sorted(os.listdir(tmp_path)) == sorted(kept)
+
+
+def test_files_are_readable_as_the_umask_allows(tmp_path):
+    def others(umask):
+        before = os.umask(umask)
+        try:
+            with atomic_path(tmp_path / "a") as temporary:
+                os.close(os.open(temporary, os.O_CREAT, 0o600))  # as safetensors does
+        finally:
+            os.umask(before)
+        return (tmp_path / "a").stat().st_mode & 0o777
+
+    assert (others(0o022), others(0o077)) == (0o644, 0o600)
+
+
+def test_files_are_synced_through_handles_that_can_write(tmp_path, monkeypatch):
+    real, modes = os.fsync, []
+
+    def fsync(handle):
+        if stat.S_ISREG(os.fstat(handle).st_mode):
+            modes.append(fcntl.fcntl(handle, fcntl.F_GETFL) & os.O_ACCMODE)
+        real(handle)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    write_json(tmp_path / "a.json", 1)
+    assert modes and os.O_RDONLY not in modes
+
+
+def test_the_longest_name_can_be_written(tmp_path):
+    name = "é" * 125 + ".json"
+    write_json(tmp_path / name, 1)
+    assert os.listdir(tmp_path) == [name]
+    with pytest.raises(OSError, match="too long"):
+        write_json(tmp_path / ("x" + name), 1)
+
+
+def test_a_full_disk_is_one_sentence(tmp_path):
+    with (
+        pytest.raises(OSError, match="disk is full.*a.json was not written.*free.*same command"),
+        atomic_path(tmp_path / "a.json") as temporary,
+    ):
+        temporary.write_bytes(b"half")
+        with open("/dev/full", "wb", buffering=0) as full:
+            full.write(b"x")
+    assert os.listdir(tmp_path) == []
 
 
 def test_json_round_trip_and_errors(tmp_path):

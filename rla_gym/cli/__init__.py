@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import sys
 import traceback
@@ -12,22 +13,32 @@ from rla_gym.cli.flags import in_flags
 from rla_gym.extras import require
 from rla_gym.tasks.offscreen import RenderingError
 
-EXPECTED = (
-    ValueError,
-    KeyError,
-    FileNotFoundError,
-    FileExistsError,
-    IsADirectoryError,
-    NotADirectoryError,
-    PermissionError,
-    ImportError,
-    ConnectionError,
-    FloatingPointError,
-    RenderingError,
-)
-"""Errors whose text tells the user what to do; anything else is a bug and keeps its traceback."""
+EXPECTED = (ValueError, KeyError, OSError, ImportError, FloatingPointError, RenderingError)
+"""Errors whose text says what to do, or which the system gave; anything else is a bug and keeps its traceback."""
 
-RESUMING = ("collect", "encode", "train", "build")
+LIBRARIES = {
+    "torch": ("OutOfMemoryError", "AcceleratorError", "CudaError", "DeferredCudaCallError"),
+    "safetensors": ("SafetensorError",),
+}
+"""Errors of other packages that are the machine's or a file's, by package; they are no subclasses of `EXPECTED`."""
+
+ADVICE = {
+    errno.EACCES: "choose another place, or give yourself the right to it",
+    errno.EPERM: "choose another place, or give yourself the right to it",
+    errno.EROFS: "choose a place that can be written to",
+    errno.ENOENT: "name one that is there; if it was a moment ago, it was removed or unmounted",
+    errno.ENOTDIR: "a part of this path is a file: choose another place",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOSPC: "make room or choose another place, then give the same command again",
+    errno.EDQUOT: "make room or choose another place, then give the same command again",
+    errno.EMFILE: "raise the limit of open files (`ulimit -n`)",
+    errno.ESTALE: "the file system went away: give the same command again when it is back",
+    errno.EIO: "the disk or the network failed: give the same command again when it works",
+    errno.EAGAIN: "another process has locked it: wait until that one has ended",
+}
+"""What to do about an error that the system gave."""
+
+RESUMING = ("demo", "collect", "encode", "train", "build")
 """Commands that go on where they were interrupted."""
 
 UNFINISHED = 75
@@ -75,7 +86,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # Whoever read the output has seen enough; Python must not try to flush the rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 1
-    except EXPECTED as error:
+    except Exception as error:
+        if not is_expected(error):
+            raise
         if os.environ.get(TRACEBACK):
             traceback.print_exc()
         print(f"error: {in_flags(one_line(error), command)}", file=sys.stderr)
@@ -88,7 +101,21 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return 0
 
 
+def is_expected(error: BaseException) -> bool:
+    """Whether an error is one line for the user, or a bug."""
+    known = LIBRARIES.get(type(error).__module__.split(".")[0], ())
+    return isinstance(error, EXPECTED) or type(error).__name__ in known
+
+
 def one_line(error: BaseException) -> str:
-    """The text of an error in one line; a KeyError's without the quotes that Python puts around it."""
+    """The text of an error in one line; of the system's, what to do too; of a KeyError, no quotes of Python's."""
     text = str(error.args[0]) if isinstance(error, KeyError) and error.args else str(error)
+    if isinstance(error, OSError) and error.errno is not None and error.strerror is not None:
+        text = str(error.strerror)
+        if text == os.strerror(error.errno):  # the system's own words, and not a sentence of ours
+            places = [
+                os.fsdecode(place) for place in (error.filename, error.filename2) if isinstance(place, str | bytes)
+            ]
+            advice = ADVICE.get(error.errno)
+            text = ": ".join([*places[:1], f"{text}; {advice}" if advice else text])
     return " ".join(text.split()) or type(error).__name__

@@ -52,7 +52,9 @@ class Encode:
         """Encode and print the frames a second."""
         from rla_gym.data.episodes import EpisodeDataset
         from rla_gym.data.tokens import TokenStore, encode_dataset
+        from rla_gym.devices import find_device
 
+        device = find_device(self.device)
         like = None if self.like is None else TokenStore.open(self.like)
         pca = self.pca if like is None else None
         use_threads(self.threads)
@@ -60,9 +62,8 @@ class Encode:
             height, width = dataset.spec["frame_size"]
             encoder = self._encoder((int(height), int(width)))
             store = encode_dataset(
-                dataset, encoder.to(self.device), self.out, self.batch, pca=pca, like=like, precision=self.precision
+                dataset, encoder.to(device), self.out, self.batch, pca=pca, like=like, precision=self.precision
             )
-        encoder.save(self.out / "encoder.safetensors")
         kept = "" if store.pca is None else f", {100 * store.pca.explained:.1f} % of the variance kept"
         if like is not None:
             kept = f", channels and statistics of {like.path}"

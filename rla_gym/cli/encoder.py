@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -14,7 +15,7 @@ class MakeEncoder:
     """
 
     out: Path
-    """The file."""
+    """The file; another one that is there is not replaced."""
     backbone: str = "vit_small_patch14_dinov2"
     """timm name, such as vit_large_patch16_dinov3 (the paper's)."""
     frame_size: tuple[int, int] = (112, 112)
@@ -26,9 +27,18 @@ class MakeEncoder:
 
     def run(self) -> None:
         """Write the file and print what it holds."""
+        from rla_gym.files import sha256_file
         from rla_gym.models.encoder import Encoder, load_encoder
+        from rla_gym.outputs import refuse_file
 
-        load_encoder(self.backbone, self.frame_size, self.layer, self.weights).save(self.out)
+        made = load_encoder(self.backbone, self.frame_size, self.layer, self.weights)
+        if self.out.exists():  # the file that this command wrote before, or somebody else's
+            with TemporaryDirectory() as folder:
+                made.save(Path(folder) / "encoder.safetensors")
+                if sha256_file(Path(folder) / "encoder.safetensors") != sha256_file(self.out):
+                    refuse_file(self.out)
+        else:
+            made.save(self.out)
         encoder = Encoder.load(self.out)
         grid = encoder.grid(*self.frame_size)
         print(

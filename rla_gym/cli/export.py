@@ -22,7 +22,7 @@ class Export:
     data: Path
     """Data set of the tokens."""
     out: Path
-    """Folder of the checkpoint; a checkpoint there is replaced."""
+    """Folder of the checkpoint; the files of one that was exported there are replaced, all others stay."""
     name: str | None = None
     """Name of the checkpoint; None: that of the folder."""
     encoder_file: Path | None = None
@@ -58,7 +58,7 @@ class Export:
     def run(self) -> None:
         """Export and print what the folder holds."""
         from rla_gym.bundle import RewardDefaults
-        from rla_gym.checkpoint import load_checkpoint
+        from rla_gym.checkpoint import FILES, load_checkpoint
         from rla_gym.data.episodes import UNSKILLED
         from rla_gym.export import export
         from rla_gym.verdicts import checkpoint_warnings
@@ -81,7 +81,7 @@ class Export:
             seed=self.seed,
             unfinished=self.unfinished,
         )
-        sizes = {path.name: path.stat().st_size for path in sorted(folder.rglob("*")) if path.is_file()}
+        sizes = {name: (folder / name).stat().st_size for name in FILES if (folder / name).is_file()}
         parts = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items())
         print(f"{folder}: {sum(sizes.values()) / 1e6:.1f} MB ({parts})")
         config = load_checkpoint(folder).config

@@ -97,11 +97,14 @@ class TrainStudent(StudentStage, RunOptions):
         """Train, and write the encoder when all steps are done."""
         from rla_gym.trained import TrainedRun
         from rla_gym.training.distill import trained_student
+        from rla_gym.training.records import RunRecords
 
         train({"student": self}, self)
         folder = self.out / FOLDERS["student"]
         encoder = trained_student(TrainedRun.read(folder))
-        encoder.save(folder / "encoder.safetensors")
+        with RunRecords(folder).writing() as out:
+            out.claim(["encoder.safetensors"])
+            encoder.save(folder / "encoder.safetensors")
         print(f"{folder / 'encoder.safetensors'}: {encoder.config.description}")
 
 

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 Card = dict[str, Any]
 
 CARD_SCHEMA = 1
+CARD_NAME, CARD_TEXT_NAME = "card.json", "card.md"
 PACKAGES = ("mujoco", "numpy", "h5py", "rla_gym")
 """What a recording depends on."""
 RECORDING = ("settings", "versions", "frames_per_second_a_process")
@@ -96,9 +97,9 @@ def _contents(datasets: Sequence[EpisodeDataset], digest: str, size: int) -> Car
 
 def write_card(folder: Path, card: Mapping[str, Any]) -> None:
     """Write card.json and card.md into `folder`."""
-    with atomic_path(folder / "card.md") as temporary:
+    with atomic_path(folder / CARD_TEXT_NAME) as temporary:
         temporary.write_text(card_markdown(card), encoding="utf-8")
-    write_json(folder / "card.json", dict(card))
+    write_json(folder / CARD_NAME, dict(card))
 
 
 def card_markdown(card: Mapping[str, Any]) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
@@ -12,17 +12,18 @@ from typing import Any
 
 import numpy as np
 
-from rla_gym.data.card import make_card, write_card
+from rla_gym.data.card import CARD_NAME, CARD_TEXT_NAME, make_card, write_card
 from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
 from rla_gym.data.formats.robomimic import merge_parts, write_episode
 from rla_gym.data.rollout import record_episode
 from rla_gym.data.seeds import plan_episode
 from rla_gym.data.workers import answering, receive, requests, spawned
 from rla_gym.extras import require
-from rla_gym.files import atomic_path, read_json, remove_leftovers, write_json
+from rla_gym.files import atomic_path, read_json, remove_temporaries, write_json
+from rla_gym.outputs import is_sealed, output
 from rla_gym.utils.progress import Progress
 
-SETTINGS_NAME = "collect.json"
+SETTINGS_NAME, PARTS_NAME = "collect.json", "parts"
 
 
 @dataclass(frozen=True)
@@ -68,22 +69,42 @@ def collect(config: CollectConfig) -> Path:
     Raises:
         ValueError: the folder was begun with other settings, or the task lacks a demonstrator that is asked
             for.
+        FileExistsError: files that `collect` did not write are in its way.
+        BlockingIOError: another process collects there.
+        OSError: the disk has no room, or the folder cannot be written to; episodes so far are kept.
         RenderingError: MuJoCo cannot render here; the text says what to set and install.
         RuntimeError: a worker failed; the text has the episode and the worker's traceback.
     """
     out = Path(config.out)
+    parts = out / PARTS_NAME
     _check_settings(out, config)
-    parts = out / "parts"
-    if not (out / FILE_NAME).is_file():
-        spec = _task_spec(config)
-        write_json(out / SETTINGS_NAME, config.settings())
-        parts.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(out)
-        remove_leftovers(parts)
-        _collect_parts(config, parts)
-        _merge(config, out, parts, spec)
-    shutil.rmtree(parts, ignore_errors=True)
+    if (out / FILE_NAME).is_file() and is_sealed(out):
+        return out
+    spec = _task_spec(config)
+    with output(out, "collect") as folder:
+        _check_settings(out, config)  # of a process that had the folder until now
+        if not (out / FILE_NAME).is_file():
+            folder.claim((SETTINGS_NAME, PARTS_NAME, CARD_NAME, CARD_TEXT_NAME, FILE_NAME))
+            write_json(out / SETTINGS_NAME, config.settings())
+            parts.mkdir(exist_ok=True)
+            _remove_parts(config, parts, finished=False)
+            _collect_parts(config, parts)
+            _merge(config, out, parts, spec)
+        if PARTS_NAME in folder:
+            _remove_parts(config, parts, finished=True)
+            folder.seal()
     return out
+
+
+def _remove_parts(config: CollectConfig, parts: Path, finished: bool) -> None:
+    """Remove what killed workers left half written and, when `finished`, all that workers wrote, but nothing else."""
+    paths = [*(part_path(parts, index) for index in range(config.episodes)), parts / FILE_NAME]
+    remove_temporaries(*paths)
+    if finished:
+        for path in paths:
+            path.unlink(missing_ok=True)
+        with suppress(OSError):  # somebody put something else there
+            parts.rmdir()
 
 
 def part_path(parts: Path, index: int) -> Path:
@@ -150,7 +171,9 @@ def _read_part(path: Path) -> dict[str, Any] | None:
                 "success": bool(attributes["success"]),
                 "seconds": float(file.attrs["seconds"]),
             }
-    except (OSError, KeyError):  # half on disk after a power cut: collect it again
+    except PermissionError:
+        raise
+    except (OSError, KeyError, RuntimeError):  # half on disk after a power cut: collect it again
         path.unlink()
         return None
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ import numpy as np
 
 from rla_gym.data.formats import robomimic
 from rla_gym.extras import require
+from rla_gym.files import check_readable
 
 FILE_NAME = "episodes.hdf5"
 UNSKILLED = ("play", "goal-blind", "interrupted")
@@ -185,6 +187,7 @@ class EpisodeDataset:
         try:
             yield
         except (OSError, KeyError, RuntimeError) as error:
+            check_readable(self.path)
             raise ValueError(
                 f"{self.path}: {what} cannot be read ({error}): the file is damaged, record or fetch it "
                 "again; or it needs an HDF5 filter that is not installed"
@@ -216,6 +219,11 @@ def _open(h5py: Any, path: Path) -> Any:
     try:
         return h5py.File(path, "r")
     except OSError as error:
+        check_readable(path)
+        if isinstance(error, BlockingIOError) or "unable to lock" in str(error):
+            raise BlockingIOError(
+                errno.EAGAIN, f"{path} is locked: another process writes it; wait until that one has ended"
+            ) from error
         raise ValueError(
             f"{path} is cut off or not an HDF5 file ({error}); if a copy or download was interrupted, repeat "
             "it, otherwise record it again with `rla-gym collect`"

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from rla_gym.data.store import expect
 from rla_gym.files import read_json, write_json
+from rla_gym.outputs import Output
 
-MADE_FILES = ("pca.safetensors", "motion.npy", "tokens.npy.part", "tokens.npy")
+JOURNAL_NAME = "journal.json"
+TOKENS_NAME, PART_NAME, ENCODER_NAME = "tokens.npy", "tokens.npy.part", "encoder.safetensors"
+MADE_FILES = ("pca.safetensors", "motion.npy", PART_NAME, TOKENS_NAME, "arrays.npz", ENCODER_NAME)
 
 
 class Journal:
@@ -18,7 +20,8 @@ class Journal:
         ValueError: the store was begun from something else.
     """
 
-    def __init__(self, path: Path, made_from: dict[str, Any]) -> None:
+    def __init__(self, output: Output, made_from: dict[str, Any]) -> None:
+        path = output.folder / JOURNAL_NAME
         self.path, self.made_from, self.rows = path, made_from, 0
         if path.is_file():
             begun = read_json(path)
@@ -26,9 +29,8 @@ class Journal:
                 expect(path.parent, f"{name} of the unfinished store", begun.get(name), value)
             self.rows = int(begun["rows"])
         else:
-            # Whatever lies there without a journal or an index is of unknown making.
-            for name in MADE_FILES:
-                (path.parent / name).unlink(missing_ok=True)
+            # Whatever lies there without a journal or an index is of another making, though by this command.
+            output.unlink(MADE_FILES)
             self.write(0)
 
     def write(self, rows: int) -> None:

@@ -7,12 +7,14 @@ from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from rla_gym.data.card import Card, make_merged_card, write_card
+from rla_gym.data.card import CARD_NAME, CARD_TEXT_NAME, Card, make_merged_card, write_card
 from rla_gym.data.collect import SETTINGS_NAME
 from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
 from rla_gym.data.formats.robomimic import copy_episodes, stored_hash
+from rla_gym.disk import need_room
 from rla_gym.extras import require
-from rla_gym.files import atomic_path, read_json, remove_leftovers, write_json
+from rla_gym.files import atomic_path, read_json, write_json
+from rla_gym.outputs import is_sealed, output
 
 MERGE_NAME = "merge.json"
 """Lists the hashes of the data sets that a folder was merged from."""
@@ -31,6 +33,9 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> Path:
         FileNotFoundError: no data set at one of the paths.
         ValueError: fewer than two data sets, of differing tasks, specs or arrays, or with an episode in common; `out`
             was made from something else.
+        FileExistsError: files that `merge` did not write are in its way.
+        BlockingIOError: another process writes there.
+        OSError: the disk has no room, or the folder cannot be written to.
     """
     if len(paths) < 2:
         raise ValueError(f"merging takes at least 2 data sets, got {len(paths)}: name all of them")
@@ -39,14 +44,19 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> Path:
         raise ValueError(f"{out} was begun by `rla-gym collect` ({SETTINGS_NAME}): choose another folder")
     if (out / FILE_NAME).is_file():
         _expect_made_from(out, [_hash_of(path) for path in paths])
+        if not is_sealed(out):  # killed at the very end
+            with output(out, "merge") as folder:
+                folder.seal()
         return out
     with ExitStack() as stack:
         datasets = [stack.enter_context(EpisodeDataset(path)) for path in paths]
         for dataset in datasets[1:]:
             _expect_alike(datasets[0], dataset)
         _expect_no_episode_twice(datasets)
-        out.mkdir(parents=True, exist_ok=True)
-        remove_leftovers(out)
+        folder = stack.enter_context(output(out, "merge"))
+        folder.claim((CARD_NAME, CARD_TEXT_NAME, MERGE_NAME, FILE_NAME))
+        needed = sum(dataset.path.stat().st_size for dataset in datasets)
+        need_room(out, needed, f"the merged data set {out / FILE_NAME}")
         # `episodes.hdf5` comes last, so that it stands for a finished data set.
         with atomic_path(out / FILE_NAME) as temporary:
             digest = copy_episodes(temporary, _groups(datasets), datasets[0].spec)
@@ -54,6 +64,7 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> Path:
             card = make_merged_card(datasets, cards, digest, temporary.stat().st_size)
             write_card(out, card)
             write_json(out / MERGE_NAME, {"datasets": [dataset.hash for dataset in datasets]})
+        folder.seal()
     print(
         f"{out / FILE_NAME}: {card['episodes']} episodes, {card['frames']} frames, {card['bytes'] / 1e6:.1f} MB, of "
         f"{len(paths)} data sets",
@@ -82,7 +93,7 @@ def _hash_of(path: str | Path) -> str:
 
 
 def _card_of(dataset: EpisodeDataset) -> Card | None:
-    place = dataset.path.parent / "card.json"
+    place = dataset.path.parent / CARD_NAME
     found: Card | None = read_json(place) if place.is_file() else None
     return found
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import zipfile
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
@@ -15,11 +16,13 @@ import numpy as np
 from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.pca import ChannelPCA
 from rla_gym.files import atomic_path, read_json
+from rla_gym.outputs import output
 
 if TYPE_CHECKING:
     import torch
 
 SCHEMA = 1
+INDEX_NAME = "index.json"
 MOTION_HORIZON = 4  # control steps over which a row's motion is measured
 PARTS = {"train": (0.0, 0.9), "validation": (0.9, 0.95), "test": (0.95, 1.0)}
 
@@ -74,9 +77,9 @@ class TokenStore:
             ValueError: another schema, data set or encoder, or a tokens file that is cut off.
         """
         path = Path(path)
-        if not (path / "index.json").is_file():
+        if not (path / INDEX_NAME).is_file():
             raise FileNotFoundError(f"no finished token store at {path}: encode a data set with `rla-gym encode` first")
-        index = read_json(path / "index.json")
+        index = read_json(path / INDEX_NAME)
         info = index["info"]
         expect(path, "schema version", info["schema"], SCHEMA)
         if dataset is not None:
@@ -180,8 +183,12 @@ class TokenStore:
             here = slice(start, start + 512)
             difference = self.tokens[later[here]].astype(np.float32) - self.tokens[here].astype(np.float32)
             scores[here] = np.abs(difference / self.std).mean(axis=(1, 2))
-        with atomic_path(place) as temporary:
-            np.save(temporary, scores)
+        # Kept for the next one where the store can be written to and nobody else does.
+        with suppress(OSError), output(self.path, "encode") as folder:
+            folder.claim([place.name])
+            with atomic_path(place) as temporary:
+                np.save(temporary, scores)
+            folder.seal()
         return scores
 
 

@@ -2,19 +2,24 @@
 
 from __future__ import annotations
 
+import io
+import math
+import os
 import time
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 import numpy as np
 
 from rla_gym.data.channels import channel_pca, channels_of, statistics
 from rla_gym.data.encoding import encoded_rows
 from rla_gym.data.episodes import EpisodeDataset
-from rla_gym.data.journal import Journal
+from rla_gym.data.journal import ENCODER_NAME, JOURNAL_NAME, MADE_FILES, PART_NAME, TOKENS_NAME, Journal
 from rla_gym.data.pca import ChannelPCA
-from rla_gym.data.store import SCHEMA, FrameEncoder, TokenStore, expect, first_rows, split_episodes
-from rla_gym.files import atomic_path, write_json
+from rla_gym.data.store import INDEX_NAME, SCHEMA, FrameEncoder, TokenStore, expect, first_rows, split_episodes
+from rla_gym.disk import reserve
+from rla_gym.files import atomic_path, settle, temporary_path, write_json
+from rla_gym.outputs import is_sealed, output
 from rla_gym.utils.progress import Progress
 
 __all__ = ["FrameEncoder", "TokenStore", "encode_dataset"]
@@ -35,8 +40,8 @@ def encode_dataset(
     """Encode every frame of a data set once, into the folder `out`.
 
     A killed run goes on where it stopped; a finished store of the same data set, encoder, `pca` and `like` is opened
-    as it is. mean and std are those of the stored values over all frames of training episodes, accumulated in
-    float64; or those of `like`.
+    as it is. The encoder is kept beside the tokens where it can be saved. mean and std are those of the stored values
+    over all frames of training episodes, accumulated in float64; or those of `like`.
 
     Args:
         batch: frames encoded at a time.
@@ -49,18 +54,14 @@ def encode_dataset(
     Raises:
         ValueError: `out` was begun with another data set, encoder, pca, like or precision; `like` is of another
             encoder; tokens that float16 cannot hold; no training episodes and no `like`.
+        FileExistsError: files that `encode` did not write are in its way.
+        BlockingIOError: another process encodes there.
+        OSError: the disk has no room for the tokens, which is found before work begins, or `out` cannot be written to.
     """
     out = Path(out)
     if like is not None:
         pca = channels_of(like, encoder, pca)
     coordinates = None if like is None else like.coordinates
-    out.mkdir(parents=True, exist_ok=True)
-    if (out / "index.json").is_file():
-        store = TokenStore.open(out, dataset, encoder)
-        expect(out, "pca", store.info["pca"] and store.info["pca"]["components"], pca)
-        expect(out, "hash of the channels of the store that it is like", store.info.get("like"), coordinates)
-        expect(out, "precision", store.info.get("precision", precision), precision)
-        return store
     bf16 = precision == "bf16"
     made_from = {
         "dataset": dataset.hash,
@@ -69,53 +70,93 @@ def encode_dataset(
         "like": coordinates,
         "precision": precision,  # missing in older journals, which could be of either: they are refused
     }
-    journal = Journal(out / "journal.json", made_from)
-    train = split_episodes(dataset.seeds, "train")
-    if like is not None:
-        channel_map = like.pca
-        if channel_map is not None:
-            channel_map.save(out / "pca.safetensors")
-    else:
-        if not len(train):
+    if (out / INDEX_NAME).is_file() and is_sealed(out):
+        return _finished(out, dataset, encoder, made_from)
+    with output(out, "encode") as folder:
+        if (out / INDEX_NAME).is_file():  # killed at the very end, or another process was faster
+            store = _finished(out, dataset, encoder, made_from)
+            folder.seal()
+            folder.remove([JOURNAL_NAME])
+            return store
+        folder.claim((JOURNAL_NAME, *MADE_FILES, INDEX_NAME))
+        journal = Journal(folder, made_from)
+        train = split_episodes(dataset.seeds, "train")
+        if like is None and not len(train):
             raise ValueError(
                 f"none of the {len(dataset)} episodes falls into the training part (90 % by a hash of the seed): "
                 "record more, or encode them like another store"
             )
-        channel_map = None if pca is None else channel_pca(dataset, encoder, out, batch, pca, train, bf16, progress)
-    _write_tokens(dataset, encoder, channel_map, out, batch, progress, journal, bf16)
-    tokens = np.load(out / "tokens.npy", mmap_mode="r", allow_pickle=False)
-    starts = first_rows(dataset.lengths)
-    if like is None:
-        mean, std = statistics(tokens, starts[train], dataset.lengths[train])
-    else:
-        mean, std = like.mean, like.std
-    with atomic_path(out / "arrays.npz") as temporary:
-        np.savez(temporary, allow_pickle=False, **_row_arrays(dataset, starts))
-    info = {
-        "schema": SCHEMA,
-        "dataset": dataset.hash,
-        "encoder": {"name": encoder.name, "hash": encoder.hash},
-        "precision": precision,
-        "grid": [int(side) for side in encoder.grid(*dataset.spec["frame_size"])],
-        "pca": channel_map and {"components": pca, "explained": channel_map.explained},
-        "like": coordinates,
-        "like_datasets": [] if like is None else [like.info["dataset"], *like.info.get("like_datasets", [])],
-        "task": dataset.task_name,
-        "spec": dataset.spec,
-    }
-    index = {
-        "info": info,
-        "shape": list(tokens.shape),
-        "lengths": dataset.lengths.tolist(),
-        "sources": list(dataset.sources),
-        "successes": dataset.successes.tolist(),
-        "seeds": dataset.seeds.tolist(),
-        "mean": mean.tolist(),
-        "std": std.tolist(),
-    }
-    write_json(out / "index.json", index)
-    journal.path.unlink()
+        if pca is not None and not journal.rows:  # before the PCA takes its minutes
+            patches = math.prod(encoder.grid(*dataset.spec["frame_size"]))
+            _reserve_tokens(out / PART_NAME, (int(dataset.lengths.sum()), patches, pca))
+        if like is None:
+            channel_map = None if pca is None else channel_pca(dataset, encoder, out, batch, pca, train, bf16, progress)
+        else:
+            channel_map = like.pca
+            if channel_map is not None:
+                channel_map.save(out / "pca.safetensors")
+        _write_tokens(dataset, encoder, channel_map, out, batch, progress, journal, bf16)
+        tokens = np.load(out / TOKENS_NAME, mmap_mode="r", allow_pickle=False)
+        starts = first_rows(dataset.lengths)
+        if like is None:
+            mean, std = statistics(tokens, starts[train], dataset.lengths[train])
+        else:
+            mean, std = like.mean, like.std
+        with atomic_path(out / "arrays.npz") as temporary:
+            np.savez(temporary, allow_pickle=False, **_row_arrays(dataset, starts))
+        if hasattr(encoder, "save"):
+            encoder.save(out / ENCODER_NAME)
+        info = {
+            "schema": SCHEMA,
+            "dataset": dataset.hash,
+            "encoder": {"name": encoder.name, "hash": encoder.hash},
+            "precision": precision,
+            "grid": [int(side) for side in encoder.grid(*dataset.spec["frame_size"])],
+            "pca": channel_map and {"components": pca, "explained": channel_map.explained},
+            "like": coordinates,
+            "like_datasets": [] if like is None else [like.info["dataset"], *like.info.get("like_datasets", [])],
+            "task": dataset.task_name,
+            "spec": dataset.spec,
+        }
+        index = {
+            "info": info,
+            "shape": list(tokens.shape),
+            "lengths": dataset.lengths.tolist(),
+            "sources": list(dataset.sources),
+            "successes": dataset.successes.tolist(),
+            "seeds": dataset.seeds.tolist(),
+            "mean": mean.tolist(),
+            "std": std.tolist(),
+        }
+        write_json(out / INDEX_NAME, index)
+        folder.seal()
+        folder.remove([JOURNAL_NAME])
     return TokenStore.open(out, dataset, encoder)
+
+
+def _finished(out: Path, dataset: EpisodeDataset, encoder: FrameEncoder, made_from: dict[str, Any]) -> TokenStore:
+    """Open a finished store; a ValueError if it was made from something else."""
+    store = TokenStore.open(out, dataset, encoder)
+    expect(out, "pca", store.info["pca"] and store.info["pca"]["components"], made_from["pca"])
+    expect(out, "hash of the channels of the store that it is like", store.info.get("like"), made_from["like"])
+    precision = made_from["precision"]
+    expect(out, "precision", store.info.get("precision", precision), precision)
+    return store
+
+
+def _reserve_tokens(part: Path, shape: tuple[int, ...]) -> None:
+    """Make the file of all tokens `shape` (N, L, C): written to as a mapping, a full disk would kill the process."""
+    header = io.BytesIO()
+    description = {"descr": np.dtype(np.float16).str, "fortran_order": False, "shape": shape}
+    np.lib.format.write_array_header_1_0(header, description)
+    begun = temporary_path(part)
+    try:
+        reserve(begun, header.tell() + 2 * math.prod(shape), f"the tokens of {shape[0]} frames")
+        with open(begun, "rb+") as file:
+            file.write(header.getvalue())
+        os.replace(begun, part)
+    finally:
+        begun.unlink(missing_ok=True)
 
 
 def _write_tokens(
@@ -130,13 +171,13 @@ def _write_tokens(
 ) -> None:
     """Encode the rows that the journal lacks; `tokens.npy` appears when all are there."""
     total = int(dataset.lengths.sum())
-    part, final = out / "tokens.npy.part", out / "tokens.npy"
+    part, final = out / PART_NAME, out / TOKENS_NAME
     if final.is_file() and journal.rows == total:
         return
+    rows = np.arange(journal.rows, total)
     if not part.is_file():
         journal.write(0)
-    rows = np.arange(journal.rows, total)
-    tokens = np.load(part, mmap_mode="r+", allow_pickle=False) if journal.rows else None
+    tokens = np.load(part, mmap_mode="r+", allow_pickle=False) if part.is_file() else None
     began, written, first = time.perf_counter(), time.perf_counter(), journal.rows
     done = first
     with Progress(total, f"encode {dataset.task_name}", "frame", first, progress) as bar:
@@ -144,7 +185,8 @@ def _write_tokens(
             for encoded in encoded_rows(dataset, encoder, rows, batch, bf16):
                 values = encoded if channel_map is None else channel_map.project(encoded)
                 if tokens is None:
-                    tokens = np.lib.format.open_memmap(part, "w+", np.float16, (total, *values.shape[1:]))
+                    _reserve_tokens(part, (total, *values.shape[1:]))
+                    tokens = np.load(part, mmap_mode="r+", allow_pickle=False)
                 with np.errstate(over="ignore"):  # an overflow becomes infinite, which is refused below
                     half = values.astype(np.float16)
                 if not np.isfinite(half).all():
@@ -163,6 +205,7 @@ def _write_tokens(
             if tokens is not None:
                 tokens.flush()
                 journal.write(done)
+    settle(part)
     part.replace(final)
     if progress:
         rate = (total - first) / max(time.perf_counter() - began, 1e-9)

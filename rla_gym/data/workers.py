@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from multiprocessing.process import BaseProcess
 from typing import Any
 
@@ -69,11 +70,11 @@ def raise_failure(answer: Mapping[Any, Any], what: str) -> None:
     """Raise here what :func:`answering` sent from a worker; nothing happens where `answer` is an answer.
 
     Raises:
-        RenderingError: as it was raised in the worker.
+        RenderingError, OSError: as it was raised in the worker.
         RuntimeError: anything else, `what` followed by the worker's traceback.
     """
-    if "rendering" in answer:
-        raise RenderingError(answer["rendering"])
+    if "expected" in answer:
+        raise answer["expected"]
     if "traceback" in answer:
         raise RuntimeError(f"{what}. Its traceback:\n{answer['traceback']}")
 
@@ -89,15 +90,26 @@ def requests(connection: Connection) -> Iterator[int]:
 
 @contextmanager
 def answering(connection: Connection) -> Iterator[None]:
-    """In a worker: send whatever goes wrong to the parent (see :func:`raise_failure`), then end quietly."""
+    """In a worker: send whatever goes wrong to the parent (see :func:`raise_failure`), then end quietly.
+
+    It ends with its parent too, however that one ends: what it writes must not come after what the next run writes.
+    """
+    parent = multiprocessing.parent_process()
+    if parent is not None:
+        threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         yield
     except Exception as error:  # a process boundary: the parent has to hear of it, whatever it is
-        # A context that cannot be made is a matter of the machine, and its text says what to do.
-        expected = isinstance(error, RenderingError)
+        # A context that cannot be made, or a disk that is full, is a matter of the machine, and its text says so.
+        expected = isinstance(error, RenderingError | OSError)
         with suppress(BrokenPipeError):  # another worker's failure came first, and the parent is gone
-            connection.send({"rendering": str(error)} if expected else {"traceback": traceback.format_exc()})
+            connection.send({"expected": error} if expected else {"traceback": traceback.format_exc()})
         raise SystemExit(1) from error
+
+
+def _end_with(parent: BaseProcess) -> None:
+    wait([parent.sentinel])
+    os._exit(1)
 
 
 @contextmanager

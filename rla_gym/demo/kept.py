@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -22,10 +22,12 @@ class Kept:
 
     Args:
         folder: made at the first `save`.
-        settings: JSON-able; what an earlier run with others left is not used, and replaced stage by stage.
+        settings: JSON-able; what an earlier run with others left is removed.
+        stages: names of all stages.
     """
 
-    def __init__(self, folder: Path, settings: Mapping[str, Any]) -> None:
+    def __init__(self, folder: Path, settings: Mapping[str, Any], stages: Iterable[str]) -> None:
+        self.stages = tuple(stages)
         self.folder, self.settings = folder, json.loads(json.dumps(settings))
         self.other: list[str] = []
         """Settings in which an earlier run's differ, by name; its stages are not used."""
@@ -57,12 +59,14 @@ class Kept:
         with atomic_path(self.folder / f"{name}{SUFFIX}") as temporary:
             save_file(owned, temporary, metadata={"values": json.dumps(values)})
 
+    @property
+    def files(self) -> list[Path]:
+        """All files that it may write."""
+        return [self.folder / SETTINGS, *(self.folder / f"{name}{SUFFIX}" for name in self.stages)]
+
     def remove(self) -> None:
         """Remove the files of all stages, and the folder if nothing else is in it."""
-        if not (self.folder / SETTINGS).is_file():
-            return
-        for path in self.folder.glob(f"*{SUFFIX}"):
-            path.unlink()
-        (self.folder / SETTINGS).unlink()
-        if not any(self.folder.iterdir()):
+        for path in reversed(self.files):
+            path.unlink(missing_ok=True)
+        if self.folder.is_dir() and not any(self.folder.iterdir()):
             self.folder.rmdir()

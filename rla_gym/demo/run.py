@@ -16,13 +16,15 @@ from rla_gym.demo.kept import SETTINGS, Kept
 from rla_gym.demo.parts import timed
 from rla_gym.demo.plan import Plan, stages
 from rla_gym.demo.report import as_dict, table
-from rla_gym.demo.seed_run import SeedRun
+from rla_gym.demo.seed_run import SeedRun, agent_name
 from rla_gym.demo.speed import dream_speed, with_precision
 from rla_gym.demo.video import write_video
 from rla_gym.files import read_json, sha256_file, write_json
+from rla_gym.outputs import output
 from rla_gym.provenance import versions
 from rla_gym.utils.progress import duration
 
+RESULT, FIGURE, VIDEO = "result.json", "learning_curve.png", "dream_vs_reality.mp4"
 UNFINISHED = ".stages"
 """Folder in `config.out` that keeps finished stages until all are."""
 
@@ -33,30 +35,43 @@ def run(config: DemoConfig) -> dict[str, Any]:
     torch.set_num_threads(config.threads)
     try:
         bundle, out = load_checkpoint(config.ckpt), Path(config.out)
-        config = with_precision(resumed_precision(config, out / UNFINISHED / SETTINGS), bundle)
         plan = Plan(stages(config, len(bundle.references.select(config.dream_references))))
-        kept = Kept(out / UNFINISHED, settings_of(config, bundle))
-        if kept.other:
-            print(f"{out / UNFINISHED} was of other settings ({', '.join(kept.other)}): beginning anew", flush=True)
         print(f"about {duration(plan.left())} on an idle machine; the estimate follows this one", flush=True)
-        out.mkdir(parents=True, exist_ok=True)
-        results = []
-        for seed in config.seeds:
-            result, agent = SeedRun(config, bundle, seed, plan, kept).run()
-            results.append(result)
-            if seed == config.seeds[0] and config.videos:
-                with timed(result.seconds, "video"), plan.run(f"video-{seed}") as progress:
-                    write_video(out / "dream_vs_reality.mp4", agent, bundle, config, seed, progress.update)
-        draw_learning_curve(out / "learning_curve.png", results)
-        speed = dream_speed(config, bundle)
-        summary = as_dict(config, bundle, results, speed)
-        write_json(out / "result.json", summary)
-        kept.remove()
+        config = with_precision(resumed_precision(config, out / UNFINISHED / SETTINGS), bundle)
+        with output(out, "demo") as folder:
+            folder.check(written(config, plan))
+            kept = Kept(out / UNFINISHED, settings_of(config, bundle), plan.stages)
+            if kept.other:
+                print(f"{out} began with other settings ({', '.join(kept.other)}): beginning anew", flush=True)
+            folder.claim(written(config, plan))
+            results = []
+            for seed in config.seeds:
+                result, agent = SeedRun(config, bundle, seed, plan, kept).run()
+                results.append(result)
+                if seed == config.seeds[0] and config.videos:
+                    with timed(result.seconds, "video"), plan.run(f"video-{seed}") as progress:
+                        write_video(out / VIDEO, agent, bundle, config, seed, progress.update)
+            draw_learning_curve(out / FIGURE, results)
+            summary = as_dict(config, bundle, results, dream_speed(config, bundle))
+            write_json(out / RESULT, summary)
+            kept.remove()
+            folder.seal()
         print(table(summary), flush=True)
-        print(f"wrote {', '.join(sorted(path.name for path in out.iterdir()))} in {out}", flush=True)
+        print(f"wrote {', '.join(name for name in results_of(config) if (out / name).is_file())} in {out}", flush=True)
         return summary
     finally:
         torch.set_num_threads(threads)
+
+
+def results_of(config: DemoConfig) -> list[str]:
+    """Names of the files that are the demo's results."""
+    return [RESULT, FIGURE, *([VIDEO] if config.videos else []), *(agent_name(config, seed) for seed in config.seeds)]
+
+
+def written(config: DemoConfig, plan: Plan) -> list[str]:
+    """Names of all files that the demo writes."""
+    kept = Kept(Path(UNFINISHED), {}, plan.stages)
+    return [*results_of(config), *(path.as_posix() for path in kept.files)]
 
 
 def resumed_precision(config: DemoConfig, settings: Path) -> DemoConfig:
@@ -67,7 +82,7 @@ def resumed_precision(config: DemoConfig, settings: Path) -> DemoConfig:
 
 def settings_of(config: DemoConfig, bundle: Bundle) -> dict[str, Any]:
     """What the results of a stage depend on: those of another run with the same are as good as its own."""
-    free = ("out", "seeds", "threads", "workers", "videos", "held_out_references")
+    free = ("out", "threads", "workers", "videos", "held_out_references")
     settings = {name: value for name, value in asdict(config).items() if name not in free}
     checkpoint = None if bundle.path is None else sha256_file(bundle.path / "config.json")
     return {**settings, "checkpoint": checkpoint, "versions": versions()}

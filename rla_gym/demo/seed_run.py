@@ -123,8 +123,7 @@ class SeedRun:
     def trained(self, agent: Any, env: Any, demonstrations: Demonstrations) -> TrainResult:
         """Let the agent learn in dreams and write its file, or read both back."""
         name, config = f"ppo-{self.seed}", self.config
-        file = "agent.zip" if self.seed == config.seeds[0] else f"agent-{self.seed}.zip"
-        path = Path(config.out) / file
+        path = Path(config.out) / agent_name(config, self.seed)
         found = self._read(name, "dream training")
         if found and path.is_file():
             agent.policy.load_state_dict(found[1])
@@ -191,6 +190,11 @@ class SeedRun:
     ) -> None:
         spent = self.plan.spent(name)
         self.kept.save(name, {**values, "seconds": spent}, tensors)
+
+
+def agent_name(config: DemoConfig, seed: int) -> str:
+    """Name of the file of a seed's agent."""
+    return "agent.zip" if seed == config.seeds[0] else f"agent-{seed}.zip"
 
 
 def random_state() -> tuple[Any, ...]:

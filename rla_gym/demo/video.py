@@ -17,11 +17,7 @@ from rla_gym.envs.spaces import observe
 from rla_gym.extras import require
 from rla_gym.files import atomic_path
 from rla_gym.tasks import Task, make_task
-
-HOLD = 8
-"""Frames that the last picture of an episode stands still."""
-ENLARGED, MARGIN, TITLE = 3, 8, 28
-"""Factor of the frames' size; pixels around them, and of the line of text above."""
+from rla_gym.utils.frames import HOLD, captioned, titled
 
 
 def write_video(
@@ -75,28 +71,6 @@ def labelled_pictures(
         yield picture
     if picture is not None:
         yield from [picture] * HOLD
-
-
-def titled(frame: np.ndarray, title: str) -> np.ndarray:
-    """`frame` (H, W, 3) uint8 enlarged, with a margin around it and a line of text above."""
-    image, draw = (require(f"PIL.{name}", extra="plot") for name in ("Image", "ImageDraw"))
-    height, width = (ENLARGED * size for size in frame.shape[:2])
-    page = image.new("RGB", (width + 2 * MARGIN, height + TITLE + MARGIN), "white")
-    page.paste(image.fromarray(frame).resize((width, height), image.Resampling.NEAREST), (MARGIN, TITLE))
-    draw.Draw(page).text((MARGIN, MARGIN // 2), title, fill="black", font_size=TITLE - MARGIN)
-    return np.asarray(page)
-
-
-def captioned(picture: np.ndarray, caption: str, colour: str) -> np.ndarray:
-    """`picture` (H, W, 3) uint8 with a line of text below, as large as fits its width."""
-    image, draw, fonts = (require(f"PIL.{name}", extra="plot") for name in ("Image", "ImageDraw", "ImageFont"))
-    height, width = picture.shape[:2]
-    page = image.new("RGB", (width, height + TITLE), "white")
-    page.paste(image.fromarray(picture), (0, 0))
-    size = float(TITLE - MARGIN)
-    size = min(size, size * (width - 2 * MARGIN) / fonts.load_default(size).getlength(caption))
-    draw.Draw(page).text((MARGIN, height), caption, fill=colour, font_size=size)
-    return np.asarray(page)
 
 
 def episode_frames(

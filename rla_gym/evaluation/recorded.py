@@ -19,14 +19,11 @@ from rla_gym.evaluation.fidelity import ratio_interval
 from rla_gym.extras import require
 from rla_gym.files import atomic_path
 from rla_gym.training.metrics import moving_patches
+from rla_gym.utils.frames import HOLD, titled
 from rla_gym.utils.progress import Progress
 
 BATCH = 64
 """Dreams side by side."""
-HOLD = 8
-"""Frames that the last image of an episode stands still in a video."""
-ENLARGED, MARGIN, TITLE = 3, 8, 28
-"""Factor of the frames' size; pixels around them, and of the line of text above."""
 
 
 def held_out_part(store: TokenStore) -> str:
@@ -39,8 +36,8 @@ def held_out_part(store: TokenStore) -> str:
         if len(store.split(part)):
             return part
     raise ValueError(
-        f"none of the {len(store.lengths)} episodes of {store.path} is held out (5 % each by a hash of the seed are test "
-        "and validation): record more episodes"
+        f"none of the {len(store.lengths)} episodes of {store.path} is held out (5 % each by a hash of the seed are "
+        "test and validation): record more episodes"
     )
 
 
@@ -115,7 +112,7 @@ def recorded_table(found: dict[str, Any]) -> str:
     """What `recorded_fidelity` measured as a Markdown table."""
     felt = "proprio_ratio" in found
     lines = [
-        f"Dreams under the recorded actions against what was recorded, {found['starts']} starts of {found['part']} episodes:",
+        f"Dreams under the recorded actions, {found['starts']} starts of {found['part']} episodes:",
         "",
         f"| chunks | token error / nothing moves | ratio | ratio, moving patches |{' ratio, proprioception |' * felt}",
         f"|---|---|---|---|{'---|' * felt}",
@@ -183,13 +180,3 @@ def _pictures(
         sides = (dream.images()[0], f"dream: episode {number}, chunk {chunk}"), (truth[chunk], title)
         picture = np.concatenate([titled(frame, text) for frame, text in sides], axis=1)
         yield from [picture] * (size if chunk < count else HOLD)
-
-
-def titled(frame: np.ndarray, title: str) -> np.ndarray:
-    """`frame` (H, W, 3) uint8 enlarged, with a margin around it and a line of text above."""
-    image, draw = (require(f"PIL.{name}", extra="plot") for name in ("Image", "ImageDraw"))
-    height, width = (ENLARGED * size for size in frame.shape[:2])
-    page = image.new("RGB", (width + 2 * MARGIN, height + TITLE + MARGIN), "white")
-    page.paste(image.fromarray(frame).resize((width, height), image.Resampling.NEAREST), (MARGIN, TITLE))
-    draw.Draw(page).text((MARGIN, MARGIN // 2), title, fill="black", font_size=TITLE - MARGIN)
-    return np.asarray(page)

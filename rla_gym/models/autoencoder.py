@@ -195,9 +195,7 @@ class RLAAutoencoder(nn.Module):
         return self.decode(z, tokens), z
 
 
-def moving_patch_weights(
-    residual: torch.Tensor, moving_weight: float, moving_quantile: float
-) -> torch.Tensor:
+def moving_patch_weights(residual: torch.Tensor, moving_weight: float, moving_quantile: float) -> torch.Tensor:
     """Weights (B, L, 1), mean 1, that count patches which move `moving_weight` times.
 
     A patch of `residual` (B, L, C) moves if its norm exceeds the `moving_quantile` quantile of the batch's

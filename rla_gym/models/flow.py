@@ -14,9 +14,7 @@ SIGMA_MIN = 1e-5
 """Noise left at t = 0 in the release."""
 
 
-def interpolate(
-    z: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, sigma_min: float = SIGMA_MIN
-) -> torch.Tensor:
+def interpolate(z: torch.Tensor, noise: torch.Tensor, t: torch.Tensor, sigma_min: float = SIGMA_MIN) -> torch.Tensor:
     """Point x_t (B, N, D) on the path between `z` and `noise` (B, N, D) at times `t` (B,) in [0, 1]."""
     if z.shape != noise.shape or t.shape != z.shape[:1]:
         raise ValueError(
@@ -58,9 +56,7 @@ def flow_loss(
 ) -> torch.Tensor:
     """MSE + L1 between velocities of one shape, as the released code has it (the paper states MSE alone)."""
     if predicted.shape != target.shape:
-        raise ValueError(
-            f"predicted {tuple(predicted.shape)} and target {tuple(target.shape)} differ in shape"
-        )
+        raise ValueError(f"predicted {tuple(predicted.shape)} and target {tuple(target.shape)} differ in shape")
     error = predicted.float() - target.float()
     return mse_weight * error.square().mean() + l1_weight * error.abs().mean()
 

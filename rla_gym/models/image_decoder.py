@@ -76,9 +76,7 @@ class ImageDecoder(nn.Module):
                 f"{len(channels) - 1}, since channels is {channels}"
             )
         if any(count % groups for count in channels):
-            raise ValueError(
-                f"channels {channels} must all be multiples of the {groups} groups of the group norms"
-            )
+            raise ValueError(f"channels {channels} must all be multiples of the {groups} groups of the group norms")
         self.config = config
         self.factor = 2 ** (len(channels) - 1)
         self.input_proj = nn.Sequential(
@@ -122,9 +120,7 @@ class ImageDecoder(nn.Module):
             x = self.get_submodule(name)(x)
         return full_precision(self.out_conv(x))
 
-    def image(
-        self, tokens: torch.Tensor, grid: tuple[int, int], size: tuple[int, int] | None = None
-    ) -> torch.Tensor:
+    def image(self, tokens: torch.Tensor, grid: tuple[int, int], size: tuple[int, int] | None = None) -> torch.Tensor:
         """Image (B, 3, H, W) float32 in [0, 1] of tokens (B, L, C), bilinearly resized to `size` (H, W) if
         given.
 

@@ -63,13 +63,9 @@ def load_released_world_model(run_dir: str | Path) -> FlowWorldModel:
     arguments = _arguments(config, "flow_model", run)
     trainer = (config.get("trainer") or {}).get("args") or {}
     if arguments.get("use_task_horizon_embedding"):
-        raise ValueError(
-            f"{run}: use_task_horizon_embedding is on, which no released run uses and is not supported"
-        )
+        raise ValueError(f"{run}: use_task_horizon_embedding is on, which no released run uses and is not supported")
     if trainer.get("use_centroid_per_dim_normalization"):
-        raise ValueError(
-            f"{run}: per-dimension latent normalisation is on, but released runs hold no statistics"
-        )
+        raise ValueError(f"{run}: per-dimension latent normalisation is on, but released runs hold no statistics")
     encoder = _arguments(config, "encoder", run)
     sizes = FlowConfig(
         channels=arguments["dino_channels"],
@@ -102,9 +98,7 @@ def load_released_image_decoder(run_dir: str | Path) -> ImageDecoder:
     config = _read_config(run)
     keys = [key for key in config["models"] if config["models"][key].get("name") == "DinoToImageDecoderV1"]
     if not keys:
-        raise KeyError(
-            f"{run / 'config.yaml'} names no DinoToImageDecoderV1, only {', '.join(config['models'])}"
-        )
+        raise KeyError(f"{run / 'config.yaml'} names no DinoToImageDecoderV1, only {', '.join(config['models'])}")
     arguments = _arguments(config, keys[0], run)
     first = arguments["model_channels"]
     channels = tuple(first // 2**i for i in range(5))
@@ -147,8 +141,7 @@ def _latest_files(run: Path, keys: tuple[str, ...]) -> dict[str, Path]:
     if not steps:
         described = "; ".join(f"{key}: steps {sorted(files) or 'none'}" for key, files in found.items())
         raise FileNotFoundError(
-            f"{run / 'ckpts'} holds no <key>_step<N>.safetensors or .pt of one step "
-            f"for {', '.join(keys)} ({described})"
+            f"{run / 'ckpts'} holds no <key>_step<N>.safetensors or .pt of one step for {', '.join(keys)} ({described})"
         )
     return {key: files[max(steps)] for key, files in found.items()}
 
@@ -165,9 +158,7 @@ def _load(module: nn.Module, path: Path, ours: frozenset[str] | set[str] = froze
     weights = _read_weights(path)
     expected = {name: tensor for name, tensor in module.state_dict().items() if name not in ours}
     problems = [f"missing: {name} {tuple(expected[name].shape)}" for name in expected if name not in weights]
-    problems += [
-        f"unexpected: {name} {tuple(weights[name].shape)}" for name in weights if name not in expected
-    ]
+    problems += [f"unexpected: {name} {tuple(weights[name].shape)}" for name in weights if name not in expected]
     problems += [
         f"shape of {name}: {tuple(weights[name].shape)} in the file, {tuple(tensor.shape)} by the config"
         for name, tensor in expected.items()

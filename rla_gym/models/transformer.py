@@ -155,9 +155,7 @@ class FlowBlock(nn.Module):
         self.mlp = mlp(width, mlp_ratio)
         self.modulation = nn.Sequential(nn.SiLU(), nn.Linear(width, 6 * width))
 
-    def forward(
-        self, x: torch.Tensor, time: torch.Tensor, keys: torch.Tensor, values: torch.Tensor
-    ) -> torch.Tensor:
+    def forward(self, x: torch.Tensor, time: torch.Tensor, keys: torch.Tensor, values: torch.Tensor) -> torch.Tensor:
         """One block.
 
         Args:

@@ -55,9 +55,7 @@ class GymnasiumTask:
         self.model, self.data = self.env.model, self.env.data
         self._is_reacher = id == REACHER
         self._success_rule = success_rule or (_reacher_success if self._is_reacher else None)
-        self.demonstrators: tuple[str, ...] = (
-            ("expert", "play", "goal-blind") if self._is_reacher else ("play",)
-        )
+        self.demonstrators: tuple[str, ...] = ("expert", "play", "goal-blind") if self._is_reacher else ("play",)
         if self._is_reacher:
             _draw_reacher_boldly(self.model)
         self._simulator = SimulatorState(self.model, self.data)
@@ -94,9 +92,9 @@ class GymnasiumTask:
 
     def proprioception(self) -> np.ndarray:
         """Positions, then velocities of the actuated joints, ``(P,)`` float32 in rad or m and per second."""
-        return np.concatenate(
-            [self.data.qpos[self._proprio_qpos], self.data.qvel[self._proprio_qvel]]
-        ).astype(np.float32)
+        return np.concatenate([self.data.qpos[self._proprio_qpos], self.data.qvel[self._proprio_qvel]]).astype(
+            np.float32
+        )
 
     def get_state(self) -> np.ndarray:
         """MuJoCo's integration state, ``(S,)`` float64."""

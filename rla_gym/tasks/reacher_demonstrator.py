@@ -36,9 +36,7 @@ def joint_angles(point: np.ndarray, near: np.ndarray) -> np.ndarray:
     bend = float(np.arccos(np.clip(cosine, -1.0, 1.0)))
     solutions = []
     for elbow in (bend, -bend):
-        shoulder = np.arctan2(point[1], point[0]) - np.arctan2(
-            second * np.sin(elbow), first + second * np.cos(elbow)
-        )
+        shoulder = np.arctan2(point[1], point[0]) - np.arctan2(second * np.sin(elbow), first + second * np.cos(elbow))
         turns = np.round((near[0] - shoulder) / (2 * np.pi))
         solutions.append(np.array([shoulder + 2 * np.pi * turns, elbow]))
     return min(solutions, key=lambda angles: float(np.abs(angles - near).max()))

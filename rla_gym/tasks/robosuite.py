@@ -209,9 +209,7 @@ def _make(name: str, robot: str | Sequence[str]) -> Any:
     robots = [robot] if isinstance(robot, str) else list(robot)
     for one in robots:
         if one not in robosuite.ALL_ROBOTS:
-            raise ValueError(
-                f"robosuite has no robot {one!r}; it has {', '.join(sorted(robosuite.ALL_ROBOTS))}"
-            )
+            raise ValueError(f"robosuite has no robot {one!r}; it has {', '.join(sorted(robosuite.ALL_ROBOTS))}")
     if name.startswith("TwoArm") and len(robots) == 1:
         robots *= 2
     env = robosuite.make(
@@ -244,18 +242,14 @@ def _arms(env: Any) -> list[Arm]:
 
 def _fixtures(model: Any) -> np.ndarray:
     """Ids of the bodies fixed to the world, which robosuite places by editing the model (a door, bins)."""
-    return np.array(
-        [b for b in range(1, model.nbody) if model.body_parentid[b] == 0 and model.body_jntnum[b] == 0]
-    )
+    return np.array([b for b in range(1, model.nbody) if model.body_parentid[b] == 0 and model.body_jntnum[b] == 0])
 
 
 def _object_joints(env: Any, model: Any) -> list[tuple[tuple[str, ...], int]]:
     """Names of the values and address in qpos of each joint that belongs to no robot."""
     mujoco = load_mujoco()
     robots = {joint for robot in env.robots for joint in robot.robot_model.joints}
-    robots |= {
-        joint for robot in env.robots for gripper in robot.gripper.values() for joint in gripper.joints
-    }
+    robots |= {joint for robot in env.robots for gripper in robot.gripper.values() for joint in gripper.joints}
     found: list[tuple[tuple[str, ...], int]] = []
     for j in range(model.njnt):
         name = model.joint(j).name

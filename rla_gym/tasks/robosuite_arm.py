@@ -77,9 +77,7 @@ class Arm:
 
 def rotation_vector(rotation: np.ndarray) -> np.ndarray:
     """Axis times angle, ``(3,)`` in radians, of a rotation matrix that turns by less than half a turn."""
-    skew = np.array(
-        [rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]]
-    )
+    skew = np.array([rotation[2, 1] - rotation[1, 2], rotation[0, 2] - rotation[2, 0], rotation[1, 0] - rotation[0, 1]])
     sine, cosine = np.linalg.norm(skew) / 2, (np.trace(rotation) - 1) / 2
     if sine < 1e-9:
         return np.zeros(3)

@@ -67,9 +67,7 @@ class AutoencoderTraining:
         freeze_encoder: bool = False,
     ) -> None:
         if not 0.0 <= feedback <= 1.0 or not 0.0 <= moving_share <= 1.0:
-            raise ValueError(
-                f"feedback={feedback} and moving_share={moving_share} are shares: expected 0 to 1"
-            )
+            raise ValueError(f"feedback={feedback} and moving_share={moving_share} are shares: expected 0 to 1")
         self.store, self.config, self.batch_size, self.seed = store, config, batch_size, seed
         self.max_horizon, self.min_horizon = max_horizon, min_horizon
         self.moving_weight, self.moving_quantile, self.moving_share = (
@@ -191,9 +189,7 @@ class AutoencoderTraining:
             metrics[f"{name}_ratio"] = persistence_ratio(predicted, tokens, next_tokens)
         return metrics
 
-    def reconstruct(
-        self, tokens: Tensor, next_tokens: Tensor, shuffled: bool = False, size: int = 64
-    ) -> Tensor:
+    def reconstruct(self, tokens: Tensor, next_tokens: Tensor, shuffled: bool = False, size: int = 64) -> Tensor:
         """`next_tokens` (B, L, C) through the latent action, in pieces of `size`; float32 on the CPU.
 
         With `shuffled`, each through the latent of the pair half a batch further on.

@@ -68,9 +68,7 @@ def weights_hash(model: nn.Module) -> str:
     """SHA-256 of a model's weights and buffers, the same on every device."""
     digest = hashlib.sha256()
     for name, tensor in model.state_dict().items():
-        digest.update(
-            name.encode() + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes()
-        )
+        digest.update(name.encode() + tensor.detach().cpu().contiguous().view(-1).view(torch.uint8).numpy().tobytes())
     return digest.hexdigest()
 
 

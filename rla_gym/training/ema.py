@@ -11,11 +11,7 @@ from torch import Tensor, nn
 
 def flat_state(modules: Mapping[str, nn.Module]) -> dict[str, Tensor]:
     """Parameters and persistent buffers of all modules, named `<module>/<name>`; the tensors are the live ones."""
-    return {
-        f"{key}/{name}": tensor
-        for key, module in modules.items()
-        for name, tensor in module.state_dict().items()
-    }
+    return {f"{key}/{name}": tensor for key, module in modules.items() for name, tensor in module.state_dict().items()}
 
 
 class Ema:
@@ -31,16 +27,12 @@ class Ema:
 
     def __init__(self, modules: Mapping[str, nn.Module], decay: float) -> None:
         if not 0.0 <= decay < 1.0:
-            raise ValueError(
-                f"the decay of the moving average must lie in [0, 1), not {decay}; 0 switches it off"
-            )
+            raise ValueError(f"the decay of the moving average must lie in [0, 1), not {decay}; 0 switches it off")
         self.decay = decay
         self.updates = 0
         self.modules = dict(modules)
         self.shadow = {name: tensor.detach().clone() for name, tensor in flat_state(self.modules).items()}
-        averaged = {
-            f"{key}/{name}" for key, module in self.modules.items() for name, _ in module.named_parameters()
-        }
+        averaged = {f"{key}/{name}" for key, module in self.modules.items() for name, _ in module.named_parameters()}
         self._averaged = [
             name for name, tensor in self.shadow.items() if name in averaged and tensor.is_floating_point()
         ]

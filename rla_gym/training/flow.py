@@ -161,9 +161,7 @@ class FlowTraining:
         if self.config.anchor:
             self.model.components.copy_(self.autoencoder.components)
         generator, _ = keyed_generators("flow latent statistics", self.seed)
-        rows, lengths = self._rows(
-            generator, STATISTICS_PAIRS, round(STATISTICS_PAIRS * self.full / self.batch_size)
-        )
+        rows, lengths = self._rows(generator, STATISTICS_PAIRS, round(STATISTICS_PAIRS * self.full / self.batch_size))
         device = device_of(self.autoencoder)
         pieces = []
         with exact(device):
@@ -176,9 +174,7 @@ class FlowTraining:
             return
         scale = z.std(dim=0)
         # A latent number that hardly varies carries nothing, and must not be blown up to noise of unit size.
-        self.model.set_latent_statistics(
-            scale.clamp(min=0.01 * float(scale.square().mean().sqrt())), z.mean(dim=0)
-        )
+        self.model.set_latent_statistics(scale.clamp(min=0.01 * float(scale.square().mean().sqrt())), z.mean(dim=0))
 
     def batch(self, step: int, rank: int) -> dict[str, Tensor]:
         """Tokens at both ends, chunks, proprioception, noise and times; for the first n samples the chunks before."""
@@ -187,9 +183,7 @@ class FlowTraining:
         rows, lengths = self._rows(generator, size - n, self.full)
         earlier = np.zeros(0, np.int64)
         if n:
-            earlier = sample_chunks(
-                self.store, self.episodes, n, generator, self.chunk, rounds + 1, self.moving_share
-            )
+            earlier = sample_chunks(self.store, self.episodes, n, generator, self.chunk, rounds + 1, self.moving_share)
             short = generator.integers(1, self.chunk, size=n, endpoint=True)
             share = self.full / max(1, size - n)
             now = np.where(generator.random(n) < share, self.chunk, short)
@@ -242,9 +236,7 @@ class FlowTraining:
             loss = loss + self.decoded_weight * off
             parts["decoded"] = off.detach()
         if self.config.proprio_size:
-            error = F.mse_loss(
-                self.model.proprio_delta(conditioning).float(), batch["next_proprio"] - proprio
-            )
+            error = F.mse_loss(self.model.proprio_delta(conditioning).float(), batch["next_proprio"] - proprio)
             loss = loss + self.proprio_weight * error
             parts["proprio"] = error.detach()
         return loss, parts
@@ -258,9 +250,7 @@ class FlowTraining:
         """First rows and lengths of `batch` chunks, the first `full` of them of exactly K actions."""
         store, share = self.store, self.moving_share
         whole = sample_chunks(store, self.episodes, full, generator, self.chunk, moving_share=share)
-        others, _, lengths = sample_pairs(
-            store, self.episodes, batch - full, generator, self.chunk, moving_share=share
-        )
+        others, _, lengths = sample_pairs(store, self.episodes, batch - full, generator, self.chunk, moving_share=share)
         return np.concatenate([whole, others]), np.concatenate([np.full(full, self.chunk), lengths])
 
     def _dream(self, batch: dict[str, Tensor]) -> tuple[Tensor, Tensor]:

@@ -93,9 +93,7 @@ class FlowMetrics:
             for n, chunk in enumerate(actions, start=1):
                 drawn = torch.randn(len(self.rows), *latent, generator=noises)
                 noise = (temperature * drawn).to(device) if temperature else None
-                tokens, proprio = dream_chunk(
-                    model, autoencoder, tokens, chunk.to(device), proprio, noise, steps
-                )
+                tokens, proprio = dream_chunk(model, autoencoder, tokens, chunk.to(device), proprio, noise, steps)
                 found[n] = (tokens.cpu(), proprio.cpu())
         return found
 

@@ -52,9 +52,7 @@ class ImageDecoderTraining:
     ) -> None:
         check_same_data(store, dataset)
         if foreground_weight < 1:
-            raise ValueError(
-                f"foreground_weight={foreground_weight}: expected at least 1, the background's weight"
-            )
+            raise ValueError(f"foreground_weight={foreground_weight}: expected at least 1, the background's weight")
         self.store, self.config, self.batch_size, self.seed = store, config, batch_size, seed
         self.ssim_weight, self.foreground_weight, self.max_frames = ssim_weight, foreground_weight, max_frames
         generator, _ = keyed_generators("image decoder frames", seed)
@@ -64,9 +62,7 @@ class ImageDecoderTraining:
         generator, _ = keyed_generators("image decoder held out")
         self.held_rows = some_rows(store, episodes, held_out_frames, generator)
         self.held_frames = read_frames(store, dataset, self.held_rows)
-        chosen = np.linspace(0, len(self.frames) - 1, min(BACKGROUND_FRAMES, len(self.frames))).astype(
-            np.int64
-        )
+        chosen = np.linspace(0, len(self.frames) - 1, min(BACKGROUND_FRAMES, len(self.frames))).astype(np.int64)
         self.background = _images(self.frames[chosen]).median(dim=0).values
         self.model = ImageDecoder(config, torch.Generator().manual_seed(seed))
 

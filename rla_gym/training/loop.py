@@ -7,7 +7,8 @@ processes, each draws its own batches, and only the first writes.
 from __future__ import annotations
 
 import json
-from contextlib import closing
+import os
+from contextlib import closing, nullcontext
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ from typing import Any
 import torch
 from torch import nn
 
+from rla_gym.devices import find_device
 from rla_gym.extras import require
 from rla_gym.training.ema import Ema, flat_state
 from rla_gym.training.log import RunLog
@@ -28,6 +30,10 @@ from rla_gym.training.stopping import check_finite, signals_noted, stop_reason
 from rla_gym.training.trainable import Trainable, TrainingStep
 
 __all__ = ["LoopConfig", "Trainable", "fit", "load_weights"]
+
+
+DEVICE_VARIABLE = "ACCELERATE_TORCH_DEVICE"
+"""Environment variable that accelerate takes the device from."""
 
 
 def fit(
@@ -62,7 +68,9 @@ def fit(
 
     Raises:
         ValueError: the run in `out` had another configuration; the text names what differs.
-        FileExistsError: `out` holds a run and `resume` is False.
+        FileExistsError: `out` holds a run and `resume` is False, or files that a training did not write are in its way.
+        BlockingIOError: another process trains there.
+        OSError: the disk has no room, or the folder cannot be written to; the latest checkpoint stays.
         KeyboardInterrupt: Ctrl-C, after saving.
         FloatingPointError: a loss or gradient norm is NaN or infinite; names the step and the batch's rows. The weights
             are those of the last checkpoint, which stays.
@@ -75,15 +83,31 @@ def fit(
             )
     accelerate = require("accelerate", extra="train")
     accelerator = _accelerator(accelerate, config.precision, cpu)
+    records = RunRecords(out, config.keep)
+    # Of several processes the first alone writes, and keeps other trainings out.
+    with records.writing() if accelerator.is_main_process else nullcontext():
+        return _fit(trainable, config, records, accelerator, resume, extend, progress, tensorboard)
+
+
+def _fit(
+    trainable: Trainable,
+    config: LoopConfig,
+    records: RunRecords,
+    accelerator: Any,
+    resume: bool,
+    extend: bool,
+    progress: bool | None,
+    tensorboard: bool,
+) -> dict[str, Any]:
+    """`fit`, once the folder is this training's own."""
     rank, processes = accelerator.process_index, accelerator.num_processes
     writes = accelerator.is_main_process
     description = json.loads(
         json.dumps({"loop": asdict(config), "trainable": trainable.describe(), "processes": processes})
     )
-    records = RunRecords(out, config.keep)
     folder = records.latest()
     if folder is not None and not resume:
-        raise FileExistsError(f"{out} already holds a run at {folder.name}: pass resume=True or another folder")
+        raise FileExistsError(f"{records.out} already holds a run at {folder.name}: pass resume=True or another folder")
     state, tensors = records.load(folder) if folder is not None else ({"step": 0, "metrics": {}}, {})
     if folder is not None:
         check_same(state["description"], description, extend, folder)
@@ -171,6 +195,8 @@ def fit(
 
 
 def _accelerator(accelerate: Any, precision: str, cpu: bool) -> Any:
+    if not cpu and DEVICE_VARIABLE in os.environ:
+        find_device(os.environ[DEVICE_VARIABLE])
     shared = accelerate.state.AcceleratorState._shared_state
     if shared and shared.get("_mixed_precision") != precision:
         # accelerate keeps one state a process and refuses another precision: a second run in this process needs its

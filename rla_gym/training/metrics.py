@@ -27,9 +27,7 @@ def cosine(predicted: Tensor, true: Tensor) -> float:
     return float(F.cosine_similarity(predicted, true, dim=-1).mean())
 
 
-def persistence_ratio(
-    predicted: Tensor, tokens: Tensor, next_tokens: Tensor, moving: Tensor | None = None
-) -> float:
+def persistence_ratio(predicted: Tensor, tokens: Tensor, next_tokens: Tensor, moving: Tensor | None = None) -> float:
     """L1 error of predicted next tokens over that of the present tokens: below 1 beats "nothing moves".
 
     Args:

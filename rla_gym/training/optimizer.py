@@ -29,12 +29,7 @@ def make_optimizers(
     modules: dict[str, nn.Module], kind: str, lr: float, weight_decay: float, fused: bool
 ) -> list[Optimizing]:
     """Optimisers of `kind` that share all trained parameters among them; matrices alone decay."""
-    named = {
-        f"{key}/{name}": p
-        for key, m in modules.items()
-        for name, p in m.named_parameters()
-        if p.requires_grad
-    }
+    named = {f"{key}/{name}": p for key, m in modules.items() for name, p in m.named_parameters() if p.requires_grad}
     made = []
     if kind == "muon":
         orthogonal = {name: p for name, p in named.items() if _is_block_matrix(name, p)}

@@ -14,8 +14,10 @@ from __future__ import annotations
 import json
 import math
 import os
+import re
 import shutil
 from collections.abc import Mapping
+from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
@@ -23,9 +25,13 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 from torch import Tensor
 
-from rla_gym.files import atomic_path, read_json, write_json
+from rla_gym.disk import need_room
+from rla_gym.files import atomic_path, read_json, sync_folder, temporary_path, write_json
+from rla_gym.outputs import Output, output
 
 FORMAT = 1
+STATE_FILES = ("state.json", "state.safetensors")
+"""Files of one checkpoint, in the order of removal: without state.json there is none."""
 
 
 class RunRecords:
@@ -55,31 +61,59 @@ class RunRecords:
             )
         return folder
 
+    def writing(self) -> AbstractContextManager[Output]:
+        """The folder as this process's own while a training writes there, see `rla_gym.outputs.output`."""
+        return output(self.out, "train")
+
     def prepare(self) -> None:
-        """Makes the folder and removes what a killed run left unfinished."""
-        self.out.mkdir(parents=True, exist_ok=True)
-        for unfinished in self.out.glob(".step_*"):
-            shutil.rmtree(unfinished)
+        """Makes the folder, removes what a killed run left unfinished, and refuses files that a run would replace."""
+        with self.writing() as out:
+            out.claim(("log.jsonl", "latest.json"))
+            planned = [path.name for path in self.out.iterdir() if re.fullmatch(r"step_\d{8}", path.name)]
+            for name in (name for name in planned if name not in out):
+                if int(name[5:]) > self._latest_step():
+                    raise FileExistsError(
+                        f"{self.out / name} is in the way: `rla-gym train` did not write it, and would write its own; "
+                        "move it, or train into another folder"
+                    )
+
+    def _latest_step(self) -> int:
+        folder = self.latest()
+        return 0 if folder is None else int(folder.name[5:])
 
     def save(self, step: int, tensors: Mapping[str, Tensor], state: Mapping[str, Any]) -> Path:
-        """Writes the checkpoint of `step` whole, points latest.json at it and drops the oldest ones."""
+        """Writes the checkpoint of `step` whole, points latest.json at it and drops the oldest ones.
+
+        Raises:
+            FileExistsError: a folder of that name is there that no training wrote.
+            OSError: the disk has no room; the latest checkpoint stays.
+        """
         folder = self.out / f"step_{step:08d}"
-        temporary = self.out / f".step_{step:08d}.{os.getpid()}"
-        shutil.rmtree(temporary, ignore_errors=True)
-        temporary.mkdir(parents=True)
+        names = [f"{folder.name}/{name}" for name in STATE_FILES]
         # Cloned: safetensors refuses tensors that share memory, and tied weights do.
         owned = {name: tensor.detach().cpu().clone().contiguous() for name, tensor in tensors.items()}
-        save_file(owned, temporary / "state.safetensors", metadata={"format": "pt"})
-        _sync(temporary / "state.safetensors")
-        write_json(temporary / "state.json", plain({"format": FORMAT, "step": step, **state}))
-        _sync(temporary / "state.json")
-        if folder.exists():  # a run killed between the rename and latest.json, now repeated
-            shutil.rmtree(folder)
-        os.replace(temporary, folder)
-        write_json(self.out / "latest.json", {"step": step, "folder": folder.name})
-        older = [path for path in sorted(self.out.glob("step_*")) if path.name <= folder.name]
-        for path in older[: -self.keep]:
-            shutil.rmtree(path)
+        with self.writing() as out:
+            need_room(self.out, sum(tensor.nbytes for tensor in owned.values()), f"the checkpoint {folder}")
+            if folder.exists() and folder.name not in out:
+                raise FileExistsError(
+                    f"{folder} is in the way: `rla-gym train` did not write it; move it, or train into another folder"
+                )
+            out.claim([*names, "latest.json"])
+            temporary = temporary_path(folder)
+            try:
+                temporary.mkdir()
+                with atomic_path(temporary / "state.safetensors") as place:
+                    save_file(owned, place, metadata={"format": "pt"})
+                write_json(temporary / "state.json", plain({"format": FORMAT, "step": step, **state}))
+                out.unlink(names)  # of a run that was killed between the rename and latest.json, now repeated
+                os.replace(temporary, folder)
+                sync_folder(self.out)
+            finally:
+                shutil.rmtree(temporary, ignore_errors=True)
+            write_json(self.out / "latest.json", {"step": step, "folder": folder.name})
+            own = [path.name for path in sorted(self.out.glob("step_*")) if path.name in out]
+            for name in [name for name in own if name <= folder.name][: -self.keep]:
+                out.remove([f"{name}/{file}" for file in STATE_FILES])
         return folder
 
     def load(self, folder: Path) -> tuple[dict[str, Any], dict[str, Tensor]]:
@@ -185,8 +219,3 @@ def plain(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value
-
-
-def _sync(path: Path) -> None:
-    with path.open("rb") as file:
-        os.fsync(file.fileno())

@@ -5,9 +5,7 @@ from __future__ import annotations
 import math
 
 
-def learning_rate(
-    step: int, steps: int, base: float, warmup: int = 200, final_fraction: float = 0.02
-) -> float:
+def learning_rate(step: int, steps: int, base: float, warmup: int = 200, final_fraction: float = 0.02) -> float:
     """Linear warm-up, then a cosine from `base` down to `final_fraction * base` at the last step.
 
     Args:

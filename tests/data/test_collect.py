@@ -6,7 +6,7 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from multiprocessing import active_children
+from multiprocessing import Pipe, active_children
 
 import h5py
 import numpy as np
@@ -14,6 +14,8 @@ import pytest
 
 from rla_gym.data import CollectConfig, EpisodeDataset, collect
 from rla_gym.data.seeds import EpisodePlan, plan_episode
+from rla_gym.data.workers import answering, receive
+from rla_gym.outputs import output
 from rla_gym.tasks import make_task
 from rla_gym.tasks.tabletop.push_cube import PushCube
 
@@ -173,7 +175,7 @@ def test_killed_run_resumes_to_the_same_episodes(tmp_path):
     assert len(resumed) == MANY.episodes and len(set(resumed.seeds)) == MANY.episodes
     assert resumed.hash == whole.hash == resumed.compute_hash()
     assert json.loads((out / "card.json").read_text())["frames_per_second_a_process"] < 0.1
-    assert sorted(os.listdir(out)) == ["card.json", "card.md", "collect.json", "episodes.hdf5"]
+    assert sorted(os.listdir(out)) == [".rla_gym.json", "card.json", "card.md", "collect.json", "episodes.hdf5"]
 
 
 def test_dead_worker_is_reported_and_its_episode_collected_later(tmp_path):
@@ -189,10 +191,42 @@ def test_dead_worker_is_reported_and_its_episode_collected_later(tmp_path):
     assert len(EpisodeDataset(collect(replace(config, workers=2)))) == MANY.episodes
 
 
-def test_failing_worker_stops_the_run_with_its_traceback(tmp_path):
-    blocked = tmp_path / "parts" / "000002.hdf5"
-    blocked.mkdir(parents=True)  # the episode can be recorded, but not put in its place
-    with pytest.raises(RuntimeError, match=r"failed in episode 2;(.|\n)*Traceback(.|\n)*os\.replace(.|\n)*000002"):
+def test_files_in_the_way_are_kept(tmp_path):
+    (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "of-an-engine.step").write_text("years of work")
+    with pytest.raises(FileExistsError, match="parts is in the way: `rla-gym collect` did not write it"):
+        collect(replace(MANY, episodes=1, out=tmp_path))
+    (tmp_path / "parts").rename(tmp_path / "my-parts")
+    (tmp_path / "card.md").write_text("notes")
+    with pytest.raises(FileExistsError, match="card.md is in the way"):
+        collect(replace(MANY, episodes=1, out=tmp_path))
+    assert sorted(os.listdir(tmp_path)) == ["card.md", "my-parts"]
+
+
+def test_what_is_put_among_the_parts_is_kept(tmp_path):
+    with output(tmp_path, "collect") as folder:  # as a run leaves it that is killed at once
+        folder.claim(["parts"])
+        (tmp_path / "parts").mkdir()
+    (tmp_path / "parts" / "notes.txt").write_text("mine")
+    collect(replace(MANY, episodes=1, out=tmp_path))
+    assert os.listdir(tmp_path / "parts") == ["notes.txt"]
+
+
+def test_a_worker_that_fails_sends_its_traceback():
+    ours, theirs = Pipe()
+    with pytest.raises(SystemExit), answering(theirs):
+        raise ZeroDivisionError
+    with pytest.raises(RuntimeError, match=r"in episode 2;(.|\n)*Traceback(.|\n)*ZeroDivisionError"):
+        receive(ours, 2, None)
+
+
+def test_what_the_system_refuses_a_worker_stops_the_run(tmp_path):
+    with output(tmp_path, "collect") as folder:
+        folder.claim(["parts"])
+        (tmp_path / "parts" / "000002.hdf5").mkdir(
+            parents=True
+        )  # the episode can be recorded, but not put in its place
+    with pytest.raises(IsADirectoryError, match="000002"):
         collect(replace(MANY, episodes=4, out=tmp_path))
     assert [path.name for path in whole_parts(tmp_path) if path.is_file()][:2] == [
         "000000.hdf5",

@@ -10,6 +10,7 @@ from rla_gym.cli.inspect import card_of
 from rla_gym.data import CollectConfig, EpisodeDataset, collect, write_dataset
 from rla_gym.data.formats.robomimic import combine_digests
 from rla_gym.data.merge import merge
+from rla_gym.outputs import output
 
 SETTINGS = CollectConfig("push-cube", 4, play=0.0, interrupted=1.0, noise=0.2, seed=9, workers=1)
 
@@ -66,7 +67,7 @@ def test_card_tells_what_it_was_merged_from(collected, interrupted, merged):
     assert "Merged from 2 data sets" in shown and "interrupted 1.0" in shown and "goal_blind 0.2" in shown
     assert all(name in shown for name in names)
     assert shown.startswith((merged / "card.md").read_text())
-    assert sorted(os.listdir(merged)) == ["card.json", "card.md", "episodes.hdf5", "merge.json"]
+    assert sorted(os.listdir(merged)) == [".rla_gym.json", "card.json", "card.md", "episodes.hdf5", "merge.json"]
 
 
 def test_a_second_call_returns_at_once(collected, interrupted, merged):
@@ -154,6 +155,13 @@ def test_fewer_than_two_and_missing_data_sets_are_refused(collected, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+def test_a_card_that_merge_did_not_write_is_kept(collected, interrupted, tmp_path):
+    (tmp_path / "card.json").write_text("mine")
+    with pytest.raises(FileExistsError, match="card.json is in the way: `rla-gym merge` did not write it"):
+        merge([collected, interrupted], tmp_path)
+    assert os.listdir(tmp_path) == ["card.json"] and (tmp_path / "card.json").read_text() == "mine"
+
+
 def test_whole_or_not_at_all(collected, interrupted, merged, tmp_path, monkeypatch):
     out, copied = tmp_path / "out", h5py.File.copy
 
@@ -165,8 +173,11 @@ def test_whole_or_not_at_all(collected, interrupted, merged, tmp_path, monkeypat
     monkeypatch.setattr(h5py.File, "copy", interrupt)
     with pytest.raises(KeyboardInterrupt):
         merge([collected, interrupted], out)
-    assert os.listdir(out) == []
-    (out / ".episodes.writing-1.hdf5").write_bytes(b"left by a killed process")
+    assert not out.exists()
     monkeypatch.undo()
+    with output(out, "merge") as folder:  # as a killed process leaves it
+        folder.claim(["episodes.hdf5", "card.json"])
+        (out / "card.json").write_text("{")
+    (out / ".episodes.writing-99999999.hdf5").write_bytes(b"half")
     assert EpisodeDataset(merge([collected, interrupted], out)).hash == EpisodeDataset(merged).hash
-    assert sorted(os.listdir(out)) == ["card.json", "card.md", "episodes.hdf5", "merge.json"]
+    assert sorted(os.listdir(out)) == [".rla_gym.json", "card.json", "card.md", "episodes.hdf5", "merge.json"]

@@ -68,8 +68,7 @@ def test_chunks_fit_and_reach_the_last_frame(store):
 
 def test_same_generator_same_rows(store):
     draws = [
-        sample_pairs(store, np.arange(5), 64, generator(seed), 5, moving_share=0.5)[1].tolist()
-        for seed in (1, 1, 2)
+        sample_pairs(store, np.arange(5), 64, generator(seed), 5, moving_share=0.5)[1].tolist() for seed in (1, 1, 2)
     ]
     assert draws[0] == draws[1] != draws[2]
 

@@ -1,4 +1,6 @@
 import json
+import shutil
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -39,6 +41,41 @@ def test_rows_are_the_frames_in_order(dataset, encoder, store):
     assert store.info["dataset"] == dataset.hash and store.info["spec"] == dataset.spec
 
 
+@pytest.mark.parametrize("name", ["tokens.npy", "tokens.npy.part", "encoder.safetensors"])
+def test_files_that_encode_did_not_write_are_kept(dataset, encoder, tmp_path, name):
+    (tmp_path / name).write_text("mine")
+    (tmp_path / "other.npy").write_text("mine too")
+    with pytest.raises(FileExistsError, match=f"{name} is in the way: `rla-gym encode` did not write it"):
+        encode_dataset(dataset, encoder, tmp_path, batch=50, progress=False)
+    assert sorted(path.name for path in tmp_path.iterdir()) == sorted([name, "other.npy"])
+    (tmp_path / name).unlink()
+    encode_dataset(dataset, encoder, tmp_path, batch=50, progress=False)
+    assert (tmp_path / "other.npy").read_text() == "mine too"
+
+
+@pytest.mark.parametrize("pca", [None, 4])
+def test_room_for_the_tokens_is_asked_for_before_work(dataset, encoder, tmp_path, monkeypatch, pca):
+    monkeypatch.setattr(shutil, "disk_usage", lambda _: SimpleNamespace(free=1000, total=2000))
+    with pytest.raises(OSError, match=r"no room for the tokens of \d+ frames: .* MB needed, 0.0 MB free"):
+        encode_dataset(dataset, encoder, tmp_path / "out", batch=50, pca=pca, progress=False)
+    assert encoder.frames <= 50 and not (tmp_path / "out" / "tokens.npy.part").exists()
+    monkeypatch.undo()
+    assert len(encode_dataset(dataset, encoder, tmp_path / "out", batch=50, pca=pca, progress=False))
+
+
+def test_motion_is_computed_where_the_store_cannot_be_written(store, monkeypatch):
+    def refused(*_):
+        raise PermissionError("read-only")
+
+    monkeypatch.setattr("rla_gym.data.store.output", refused)
+    motion = store.motion
+    assert len(motion) == len(store) and not (store.path / "motion.npy").exists()
+    monkeypatch.undo()
+    again = TokenStore.open(store.path)
+    np.testing.assert_array_equal(again.motion, motion)
+    assert (store.path / "motion.npy").is_file()
+
+
 def test_normalised_by_training_episodes(store):
     assert len(store.split("train")) == 8 and len(store.split("validation")) == 2
     train = rows_of(store, store.split("train"))
@@ -73,7 +110,7 @@ def test_resumes_without_encoding_twice(dataset, encoder, store, tmp_path):
     encode_dataset(dataset, encoder, out, batch=50, progress=False)
     assert encoder.frames == total
     assert same_files(out, store.path)
-    assert sorted(path.name for path in out.iterdir()) == ["arrays.npz", "index.json", "tokens.npy"]
+    assert sorted(path.name for path in out.iterdir()) == [".rla_gym.json", "arrays.npz", "index.json", "tokens.npy"]
     encode_dataset(dataset, encoder, out, progress=False)
     assert encoder.frames == total, "a finished store is opened as it is"
 

@@ -50,9 +50,7 @@ def test_position_embedding_makes_patch_order_matter():
 def test_any_grid_without_position_embedding_only():
     residual = torch.randn(2, 20, 12, generator=generator())
     assert RLAAutoencoder(SMALL, generator()).encode(residual).shape == (2, 4, 6)
-    with pytest.raises(
-        ValueError, match="residual has 20 patches, but the model's position embedding was built for 9"
-    ):
+    with pytest.raises(ValueError, match="residual has 20 patches, but the model's position embedding was built for 9"):
         RLAAutoencoder(OURS, generator()).encode(residual)
 
 

@@ -129,9 +129,7 @@ def test_images_match(autoencoder, world_model, image_decoder):
     close(image_decoder(tokens, grid), io["out.image"][0], atol=5e-5)
     close(image_decoder(tokens, tuple(manifest["alt_patch_hw"])), io["out.image_alt_hw"][0], atol=5e-5)
 
-    x = euler_sample(
-        lambda x, t: world_model.velocity(x, t, conditioning(world_model, flow)), flow["in.noise"], 30
-    )
+    x = euler_sample(lambda x, t: world_model.velocity(x, t, conditioning(world_model, flow)), flow["in.noise"], 30)
     rolled = autoencoder.decode(world_model.from_flow(x), flow["in.s_t"])[:1]
     close(image_decoder.image(rolled, grid), io["out.rollout_frame_clamped"], atol=5e-5)
 
@@ -152,9 +150,7 @@ def test_pickled_weights_equal_safetensors(tmp_path, autoencoder):
 
 def test_latest_step_is_numeric_and_other_files_are_ignored(tmp_path):
     run = copy_run("rla_dir", tmp_path / "run")
-    weights = {
-        key: load_file(run / "ckpts" / f"{key}_step0000100.safetensors") for key in ("encoder", "decoder")
-    }
+    weights = {key: load_file(run / "ckpts" / f"{key}_step0000100.safetensors") for key in ("encoder", "decoder")}
     for key, tensors in weights.items():
         later = {name: tensor + 1 for name, tensor in tensors.items()}
         save_file(later, run / "ckpts" / f"{key}_step99999999.safetensors")

@@ -17,9 +17,7 @@ def no_grad():
         yield
 
 
-@pytest.mark.parametrize(
-    "config", [SMALL, replace(SMALL, flow_width=48), OURS, replace(OURS, prediction="latent")]
-)
+@pytest.mark.parametrize("config", [SMALL, replace(SMALL, flow_width=48), OURS, replace(OURS, prediction="latent")])
 def test_shapes_and_types(config):
     model = randomised(config)
     given = inputs() if config.proprio_size else without_proprio(**inputs())
@@ -147,9 +145,7 @@ def test_wrong_input_is_named():
         model.condition(**{**given, "tokens": given["tokens"][..., :11]})
     with pytest.raises(ValueError, match="tokens has 8 patches"):
         model.condition(**{**given, "tokens": given["tokens"][:, :8]})
-    with pytest.raises(
-        ValueError, match=r"chunk has shape \(5, 5, 3\), expected \(6, actions, action size\)"
-    ):
+    with pytest.raises(ValueError, match=r"chunk has shape \(5, 5, 3\), expected \(6, actions, action size\)"):
         model.condition(**{**given, "chunk": given["chunk"][:5]})
     with pytest.raises(ValueError, match=r"chunk has shape \(6, 5, 2\), expected \(batch, actions, 3\)"):
         model.condition(**{**given, "chunk": given["chunk"][..., :2]})

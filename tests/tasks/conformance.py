@@ -25,9 +25,7 @@ def _check_spec(task: Task) -> None:
     spec = task.spec
     assert spec.action_low.dtype == spec.action_high.dtype == np.float32
     assert spec.action_low.shape == spec.action_high.shape and spec.action_low.ndim == 1
-    assert np.all(spec.action_low < spec.action_high) and np.all(
-        np.isfinite(spec.action_high - spec.action_low)
-    )
+    assert np.all(spec.action_low < spec.action_high) and np.all(np.isfinite(spec.action_high - spec.action_low))
     assert spec.max_steps > 0 and spec.control_hz > 0
     json.dumps(spec.to_dict(), allow_nan=False)
 
@@ -41,9 +39,7 @@ def _check_seeds(task: Task) -> None:
     _assert_equal(_observe(task), first)
     task.reset(2)
     assert not np.array_equal(task.get_state(), first["state"]), "two seeds gave the same state"
-    assert np.array_equal(np.random.get_state()[1], generators[0]), (
-        "the task draws from NumPy's global generator"
-    )
+    assert np.array_equal(np.random.get_state()[1], generators[0]), "the task draws from NumPy's global generator"
     assert random.getstate() == generators[1], "the task draws from Python's global generator"
 
 

@@ -39,9 +39,7 @@ def test_dynamics_are_gymnasiums_own(reacher):
     for action in np.random.default_rng(0).uniform(-1, 1, (20, 2)):
         env.step(action)
         reacher.step(action)
-    assert np.array_equal(reacher.data.qpos, env.data.qpos) and np.array_equal(
-        reacher.data.qvel, env.data.qvel
-    )
+    assert np.array_equal(reacher.data.qpos, env.data.qpos) and np.array_equal(reacher.data.qvel, env.data.qvel)
 
 
 def test_proprioception_does_not_hold_the_target(reacher):

@@ -152,9 +152,7 @@ def test_other_environments_keep_the_protocol(name):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "name", ["PickPlaceSingle", "NutAssemblySingle", "ToolHang", "TwoArmLift", "TwoArmTransport"]
-)
+@pytest.mark.parametrize("name", ["PickPlaceSingle", "NutAssemblySingle", "ToolHang", "TwoArmLift", "TwoArmTransport"])
 def test_larger_environments_keep_the_protocol(name):
     task = RobosuiteTask(name, frame_size=(64, 64))
     check_task(task)

@@ -26,9 +26,7 @@ class PooledPixels:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> EpisodeDataset:
     out = tmp_path_factory.mktemp("episodes")
-    return EpisodeDataset(
-        collect(CollectConfig("push-cube", episodes=40, play=0.7, seed=6, workers=1, out=out))
-    )
+    return EpisodeDataset(collect(CollectConfig("push-cube", episodes=40, play=0.7, seed=6, workers=1, out=out)))
 
 
 @pytest.fixture(scope="session")

@@ -72,9 +72,7 @@ def test_every_weight_gets_a_gradient_under_bf16_feedback(store, config):
     )
     with torch.autocast("cpu", dtype=torch.bfloat16):
         trainable.loss(trainable.batch(0, 0), 0)[0].backward()
-    missing = [
-        n for n, p in trainable.model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
-    ]
+    missing = [n for n, p in trainable.model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not missing
 
 

@@ -130,9 +130,7 @@ def test_every_weight_gets_a_gradient_under_bf16_feedback(store, autoencoder, co
         torch.nn.init.normal_(parameter, std=0.1, generator=generator)
     with torch.autocast("cpu", dtype=torch.bfloat16):
         trainable.loss(trainable.batch(0, 0), 0)[0].backward()
-    missing = [
-        n for n, p in trainable.model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0
-    ]
+    missing = [n for n, p in trainable.model.named_parameters() if p.grad is None or not p.grad.abs().sum() > 0]
     assert not missing
     assert all(p.grad is None for p in autoencoder.parameters())
 
@@ -157,9 +155,7 @@ def flow_part(trainable, batch):
 @pytest.mark.slow
 def test_learns_what_actions_do_on_held_out_episodes(store, autoencoder, config, tmp_path):
     trainable = training(store, autoencoder, config, batch_size=32, feedback=0.25, end_share=0.25)
-    loop = LoopConfig(
-        steps=1000, batch_size=32, lr=3e-3, warmup=30, save_every=1000, eval_every=1000, ema=0.95
-    )
+    loop = LoopConfig(steps=1000, batch_size=32, lr=3e-3, warmup=30, save_every=1000, eval_every=1000, ema=0.95)
     metrics = fit(trainable, loop, tmp_path, **QUIET)["metrics"]
     assert {"c1_decoded_ratio", "c6_t0_s4_ratio", "c6_t1_s1_moving", "c6_t1_s4_proprio"} <= set(metrics)
     assert metrics["c1_t0_s1_proprio"] < 0.4 and metrics["c6_t0_s1_proprio"] < 0.4

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from rla_gym.training.loop import LoopConfig, fit, load_weights
+from rla_gym.training.records import RunRecords
 
 CONFIG = LoopConfig(
     steps=20,
@@ -86,6 +87,7 @@ def test_learns_and_reports(tmp_path):
     assert {path.name for path in tmp_path.iterdir()} == {
         "step_00000100",
         "step_00000200",
+        ".rla_gym.json",
         "latest.json",
         "log.jsonl",
     }
@@ -168,7 +170,11 @@ def test_nan_stops_and_names_step_and_rows(tmp_path):
 
 
 def test_keeps_the_newest_checkpoints_and_clears_unfinished_ones(tmp_path):
-    (tmp_path / ".step_00000099.1").mkdir(parents=True)
+    with RunRecords(tmp_path).writing() as out:  # as a killed process leaves it
+        out.claim(["step_00000004/state.json"])
+        (tmp_path / "step_00000004").mkdir()
+        (tmp_path / "step_00000004" / "state.json").touch()
+    (tmp_path / ".step_00000004.writing-99999999").mkdir()
     run(tmp_path, replace(CONFIG, save_every=4, keep=3))
     assert sorted(path.name for path in tmp_path.glob("*step_*")) == [
         "step_00000012",

@@ -51,9 +51,7 @@ def test_costs_of_other_models_are_kept_and_the_lowest_counts(
     before = read_json(measured)["seconds_a_step"]
     taken = iter([3.0, 2.0, 4.0])
     monkeypatch.setattr(costs, "_measured", lambda *_: next(taken))
-    again = costs.Args(
-        tokens=encoded.path, out=measured, models=("dino-wm",), batch_size=4, precision="no", rounds=3
-    )
+    again = costs.Args(tokens=encoded.path, out=measured, models=("dino-wm",), batch_size=4, precision="no", rounds=3)
     found = costs.main(again)["seconds_a_step"]
     assert found["dino-wm"] == {"network": 2.0} and found["rla-wm"] == before["rla-wm"]
     assert read_json(measured)["seconds_a_step"] == found
