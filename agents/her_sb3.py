@@ -43,7 +43,7 @@ class Args:
     """what a goal is: "objects", keypoints by how well they follow objects, or "features", all alike"""
     success_threshold: float | None = None
     """distance at which a goal counts as reached; none: the checkpoint's"""
-    max_episode_steps: int | None = None
+    time_limit: int | None = None
     """chunks of a dream; none: the checkpoint's"""
     p_initial_frame: float = 0.5
     """share of dreams that start at a recording's first frame, the others anywhere in it"""
@@ -118,7 +118,7 @@ def main(args: Args) -> dict[str, float]:
             reward=args.reward,
             metric=args.metric,
             success_threshold=args.success_threshold,
-            max_episode_steps=args.max_episode_steps,
+            time_limit=args.time_limit,
             p_initial_frame=args.p_initial_frame,
             precision=args.precision,
         ),

@@ -47,7 +47,7 @@ class Args:
     """"progress", "goal", "corresponding" or "success"; none: the checkpoint's"""
     metric: str | None = None
     """"l1", "l2", "cosine" or "features"; none: the checkpoint's"""
-    max_episode_steps: int | None = None
+    time_limit: int | None = None
     """chunks of a dream; none: the checkpoint's"""
     p_initial_frame: float = 0.5
     """share of dreams that start at a recording's first frame, the others anywhere in it"""
@@ -261,7 +261,7 @@ def main(args: Args) -> dict[str, float]:
         autoreset_mode="SameStep",
         reward=args.reward,
         metric=args.metric,
-        max_episode_steps=args.max_episode_steps,
+        time_limit=args.time_limit,
         p_initial_frame=args.p_initial_frame,
         precision=args.precision,
     )

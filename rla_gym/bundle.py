@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 
 from rla_gym.data.pca import project_tokens
+from rla_gym.data_range import RANGES, check_range, reference_range
 from rla_gym.devices import find_device
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
@@ -107,6 +108,8 @@ class Bundle:
     Attributes:
         mean, std: (C,) float32 statistics of stored tokens.
         proprio_mean, proprio_std: (P,) float32.
+        token_low, token_high, proprio_low, proprio_high: (C,) and (P,) float32, what dreams are kept in, in the units
+            of `mean`: the range of the training data, or None to take that of the references, widened.
         object_weights: (F,) float32, how much each feature counts in the distance "objects"; None: it is not known.
         pca_mean, pca_components: (C',) and (C, C') of the channel map between encoder and stored tokens, or None.
         encoder_path: the encoder's own file, None where the checkpoint has none.
@@ -124,6 +127,10 @@ class Bundle:
     references: References
     image_decoder: ImageDecoder | None = None
     object_weights: Tensor | None = None
+    token_low: Tensor | None = None
+    token_high: Tensor | None = None
+    proprio_low: Tensor | None = None
+    proprio_high: Tensor | None = None
     pca_mean: Tensor | None = None
     pca_components: Tensor | None = None
     encoder_path: Path | None = None
@@ -136,6 +143,9 @@ class Bundle:
         for model in (self.autoencoder, self.flow, self.features, self.image_decoder):
             if model is not None:
                 model.eval().requires_grad_(False)
+        if any(getattr(self, name) is None for name in RANGES):
+            self.__dict__.update(reference_range(self))
+        check_range(self)
         # Never those of another bundle, which `replace` would pass on.
         self._copies = {self.device: self}
         if self._origin is None:

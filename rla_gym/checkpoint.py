@@ -24,6 +24,8 @@ from torch import Tensor, nn
 
 from rla_gym.bundle import Bundle, BundleConfig
 from rla_gym.card import card_markdown
+from rla_gym.checks import expanded
+from rla_gym.data_range import RANGES
 from rla_gym.disk import need_room
 from rla_gym.files import atomic_path, read_json, sha256_file, write_json
 from rla_gym.hub import download, is_hub_id
@@ -45,7 +47,7 @@ DEFAULT_CHECKPOINT = "push-cube"
 """Built-in checkpoint of environments that are made without naming one."""
 PICKLES = (".pt", ".pth", ".ckpt", ".pkl", ".pickle", ".bin")
 STATISTICS = ("mean", "std", "proprio_mean", "proprio_std")
-OPTIONAL_STATISTICS = ("pca_mean", "pca_components", "object_weights")
+OPTIONAL_STATISTICS = ("pca_mean", "pca_components", "object_weights", *RANGES)
 
 
 @dataclass(frozen=True)
@@ -131,7 +133,9 @@ def built_in_names() -> tuple[str, ...]:
 
 def find_checkpoint(name_or_path: str | Path) -> Path:
     """Resolved folder of a path, a built-in name or a hub id, tried in this order; errors as `load_checkpoint`."""
-    text, path = str(name_or_path), Path(name_or_path)
+    if not isinstance(name_or_path, str | Path):
+        raise ValueError(f"ckpt={name_or_path!r}: expected a checkpoint's folder, built-in name or hub id, or a Bundle")
+    text, path = str(name_or_path), expanded(name_or_path)
     if path.suffix in PICKLES:
         raise ValueError(
             f"{path} is a pickle, and pickles can run any code when loaded, so none is: give a checkpoint folder "

@@ -14,13 +14,16 @@ import torch
 from torch import Tensor
 
 from rla_gym.bundle import Bundle
+from rla_gym.checks import Count, NonNegative, checked
 from rla_gym.models.flow import takes_midpoint
 from rla_gym.models.prediction import next_tokens
 from rla_gym.noise import keyed_normal, make_keys
 from rla_gym.rows import WholeBlocks
+from rla_gym.seeds import seed_words
 from rla_gym.uncertainty import Disagreement, DisagreementConfig
 
 PRECISIONS = ("float32", "bf16")
+BAD_CHUNKS = "chunks hold NaN or infinite values: check the policy"
 
 
 @dataclass(frozen=True)
@@ -37,6 +40,9 @@ class DreamStep:
     """(B,) int64, the reference's frame of the same time; past its last frame it counts on."""
     chunks: Tensor
     """(B,) int64, steps since the episode began."""
+    clamped: Tensor
+    """(B,) float32, fraction of the values that the last step predicted outside the range of the training data; they
+    were put back to its edge. 0 before there was one."""
     disagreement: Tensor | None = None
     """(B,) float32, of samples of the last step, 0 before there was one; None where it is not measured."""
 
@@ -44,13 +50,16 @@ class DreamStep:
 class Dream:
     """A batched state machine over tokens.
 
+    What is predicted is kept within the range of the training data (`rla_gym.data_range`), so that a poor model cannot
+    run away with its own predictions.
+
     Args:
         bundle: a loaded checkpoint.
         batch: B, number of independent episodes.
         steps: evaluations of the flow for a prediction: Euler steps or, where noise is drawn and the number is even,
             the midpoint rule; None: the checkpoint's default.
         temperature: factor of the initial noise, 0 for the central sample; None: the checkpoint's default.
-        dtype: None or "float32", or "bf16" for autocast to bfloat16.
+        precision: None or "float32", or "bf16" for autocast to bfloat16.
         device: where the networks run.
         disagreement: tell with each step how much samples of it disagree; None: do not. Changes nothing in the dream.
         batch_invariant: on the CPU in float32, row i depends only on its own seed, episode, start and actions: to the
@@ -67,21 +76,19 @@ class Dream:
         batch: int,
         steps: int | None = None,
         temperature: float | None = None,
-        dtype: str | None = None,
+        precision: str | None = None,
         device: str | torch.device = "cpu",
         disagreement: DisagreementConfig | None = None,
         batch_invariant: bool = True,
     ) -> None:
-        self.steps = bundle.config.steps if steps is None else int(steps)
-        self.temperature = bundle.config.temperature if temperature is None else float(temperature)
-        if batch < 1 or self.steps < 1:
-            raise ValueError(f"batch={batch} and steps={self.steps}: expected at least 1")
-        if not (np.isfinite(self.temperature) and self.temperature >= 0):
-            raise ValueError(f"temperature={self.temperature}: expected a number of at least 0")
-        if dtype not in (None, *PRECISIONS):
-            raise ValueError(f"dtype={dtype!r}: expected None or one of {', '.join(PRECISIONS)}")
+        batch, steps = checked("batch", batch, Count), checked("steps", steps, Count | None)
+        temperature = checked("temperature", temperature, NonNegative | None)
+        self.steps: int = bundle.config.steps if steps is None else steps
+        self.temperature: float = bundle.config.temperature if temperature is None else temperature
+        if precision not in (None, *PRECISIONS):
+            raise ValueError(f"precision={precision!r}: expected None or one of {', '.join(PRECISIONS)}")
         self._midpoint = takes_midpoint(self.steps, self.temperature)
-        self.batch, self.device, self.bf16 = batch, torch.device(device), dtype == "bf16"
+        self.batch, self.device, self.bf16 = batch, torch.device(device), precision == "bf16"
         self.batch_invariant = batch_invariant and self.device.type == "cpu" and not self.bf16
         self.bundle = bundle.to(self.device)
         config, references = self.bundle.config, self.bundle.references
@@ -91,6 +98,13 @@ class Dream:
         self.reference = torch.zeros(batch, dtype=torch.long, device=self.device)
         self.frame = torch.zeros(batch, dtype=torch.long, device=self.device)
         self.chunks = torch.zeros(batch, dtype=torch.long, device=self.device)
+        self.clamped = torch.zeros(batch, device=self.device)
+        low, high = self.bundle.token_low, self.bundle.token_high
+        assert low is not None and high is not None  # every bundle has a range
+        self._token_range = self.bundle.standardize(low), self.bundle.standardize(high)
+        low, high = self.bundle.proprio_low, self.bundle.proprio_high
+        assert low is not None and high is not None
+        self._proprio_range = self.bundle.standardize_proprio(low), self.bundle.standardize_proprio(high)
         self.disagreement: Tensor | None = None
         self._disagreement: Disagreement | None = None
         if disagreement is not None:
@@ -102,7 +116,7 @@ class Dream:
     def seed(self, seeds: Sequence[int] | np.ndarray, mask: np.ndarray | None = None) -> None:
         """Give each episode stream its seed (B,) and start counting its episodes anew, where `mask` (B,) is True."""
         chosen = np.ones(self.batch, bool) if mask is None else np.asarray(mask, bool)
-        self.seeds[chosen] = np.asarray(seeds).astype(np.uint64)[chosen]
+        self.seeds[chosen] = seed_words(seeds)[chosen]
         self.episodes[chosen] = 0
 
     def reset(self, mask: np.ndarray, references: np.ndarray, frames: np.ndarray) -> DreamStep:
@@ -131,6 +145,7 @@ class Dream:
         self.reference = self.reference.index_copy(0, rows, chosen)
         self.frame = self.frame.index_copy(0, rows, first)
         self.chunks = self.chunks.index_fill(0, rows, 0)
+        self.clamped = self.clamped.index_fill(0, rows, 0.0)
         if self.disagreement is not None:
             self.disagreement = self.disagreement.index_fill(0, rows, 0.0)
         self.episodes[rows.cpu().numpy()] += 1
@@ -144,7 +159,7 @@ class Dream:
             proprio: (B, P) in the task's units.
 
         Raises:
-            ValueError: another shape.
+            ValueError: another shape, or values that are not finite.
         """
         # Cast before it is moved: not every device has float64.
         felt = self.bundle.standardize_proprio(torch.as_tensor(proprio).float().to(self.device))
@@ -153,7 +168,10 @@ class Dream:
                 f"tokens {tuple(tokens.shape)} and proprioception {tuple(felt.shape)}: expected "
                 f"{tuple(self.tokens.shape)} and {tuple(self.proprio.shape)}"
             )
+        if not bool(tokens.isfinite().all() & felt.isfinite().all()):
+            raise ValueError("tokens or proprioception hold NaN or infinite values")
         self.tokens, self.proprio = tokens.to(self.device, torch.float32), felt
+        self.clamped = torch.zeros_like(self.clamped)
         self.frame, self.chunks = torch.zeros_like(self.frame), torch.zeros_like(self.chunks)
         if self.disagreement is not None:
             self.disagreement = torch.zeros_like(self.disagreement)
@@ -168,8 +186,11 @@ class Dream:
 
         Raises:
             ValueError: another shape, or a value that is not finite.
+            FloatingPointError: the model predicted NaN or infinite values; the dreams stay where they were.
         """
         config = self.bundle.config
+        if isinstance(chunks, np.ndarray) and not np.isfinite(chunks).all():  # before they are on another device
+            raise ValueError(BAD_CHUNKS)
         actions = torch.as_tensor(chunks).float().to(self.device)
         fits = actions.ndim == 3 and actions.shape[::2] == (self.batch, config.action_size)
         if not fits or not 1 <= actions.shape[1] <= config.chunk:
@@ -177,8 +198,6 @@ class Dream:
                 f"chunks have shape {tuple(actions.shape)}, expected ({self.batch}, 1 to {config.chunk}, "
                 f"{config.action_size})"
             )
-        if not bool(torch.isfinite(actions).all()):
-            raise ValueError("chunks hold NaN or infinite values: check the policy")
         noise = self._noise()
         with (
             torch.inference_mode(),
@@ -186,8 +205,13 @@ class Dream:
             WholeBlocks() if self.batch_invariant else nullcontext(),
         ):
             tokens, proprio, disagreement = self._predict(self.tokens, self.proprio, actions, noise)
+            tokens, proprio, clamped, finite = self._in_range(tokens.float(), proprio.float())
+            if disagreement is not None:
+                finite &= disagreement.isfinite()
+        if not bool(finite.all()):  # the one wait for another device
+            self._refuse(actions, finite)
         # Cloned, as tensors of inference mode may not be used together with others everywhere.
-        self.tokens, self.proprio = tokens.float().clone(), proprio.float().clone()
+        self.tokens, self.proprio, self.clamped = tokens.clone(), proprio.clone(), clamped.clone()
         self.disagreement = None if disagreement is None else disagreement.clone()
         self.frame = self.frame + actions.shape[1]
         self.chunks = self.chunks + 1
@@ -195,7 +219,9 @@ class Dream:
 
     def state(self) -> DreamStep:
         """The present state."""
-        return DreamStep(self.tokens, self.proprio, self.reference, self.frame, self.chunks, self.disagreement)
+        return DreamStep(
+            self.tokens, self.proprio, self.reference, self.frame, self.chunks, self.clamped, self.disagreement
+        )
 
     def images(self, rows: Sequence[int] | slice = slice(None)) -> np.ndarray:
         """Decoded frames (n, H, W, 3) uint8 of the present tokens of `rows`.
@@ -204,6 +230,26 @@ class Dream:
             ValueError: the checkpoint has no image decoder.
         """
         return self.bundle.decode_images(self.tokens[rows])
+
+    def _in_range(self, tokens: Tensor, proprio: Tensor) -> tuple[Tensor, Tensor, Tensor, Tensor]:
+        """Tokens and proprioception within the range of the training data, and of each row (B,) the fraction of values
+        that were outside (float32), and whether all were finite."""
+        kept, kept_proprio = tokens.clamp(*self._token_range), proprio.clamp(*self._proprio_range)
+        outside = (kept != tokens).flatten(1).sum(dim=1) + (kept_proprio != proprio).sum(dim=1)
+        finite = tokens.isfinite().flatten(1).all(dim=1) & proprio.isfinite().all(dim=1)
+        return kept, kept_proprio, outside / (kept[0].numel() + kept_proprio.shape[1]), finite
+
+    def _refuse(self, actions: Tensor, finite: Tensor) -> None:
+        """Raise the error of rows that are not `finite` (B,) bool: their actions', or the model's."""
+        if not bool(actions.isfinite().all()):
+            raise ValueError(BAD_CHUNKS)
+        name, place = self.bundle.config.name, self.bundle.path
+        raise FloatingPointError(
+            f"checkpoint {name!r}{f' ({place})' if place else ''} predicted NaN or infinite values in dreams "
+            f"{torch.nonzero(~finite)[:, 0].tolist()}: its world model is damaged, or was trained too little for these "
+            "starts and actions. Measure it with `rla-gym eval`, train it further or take another checkpoint; a reset "
+            "begins new dreams"
+        )
 
     def _noise(self) -> Tensor | None:
         if self.temperature == 0:

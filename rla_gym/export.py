@@ -15,6 +15,7 @@ from rla_gym.checkpoint import checkpoint_output, save_checkpoint
 from rla_gym.data.episodes import UNSKILLED, EpisodeDataset
 from rla_gym.data.spec import checked_spec
 from rla_gym.data.tokens import TokenStore
+from rla_gym.data_range import store_range
 from rla_gym.files import read_json
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
@@ -156,6 +157,7 @@ def export(
             std=torch.from_numpy(store.std),
             proprio_mean=proprio_mean,
             proprio_std=proprio_std,
+            **store_range(store),
             references=References.from_store(store, episodes).rounded(),
             pca_mean=None if pca is None else torch.from_numpy(pca.mean),
             pca_components=None if pca is None else torch.from_numpy(pca.components),

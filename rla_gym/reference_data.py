@@ -11,6 +11,7 @@ import torch
 from torch import Tensor
 
 from rla_gym.bundle import Bundle
+from rla_gym.checks import expanded
 from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
 from rla_gym.data.store import TokenStore, first_rows, split_episodes
 from rla_gym.references import PARTS, References
@@ -40,7 +41,7 @@ def load_references(dataset: str | Path | References, bundle: Bundle) -> Referen
     if isinstance(dataset, References):
         references, place = dataset, "the given references"
     else:
-        references, place = _read(Path(dataset), bundle), str(dataset)
+        references, place = _read(expanded(dataset), bundle), str(dataset)
     _check_shapes(references, bundle, place)
     return references
 

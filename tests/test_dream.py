@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from dataclasses import replace
 from typing import Any
 
@@ -110,7 +111,7 @@ def test_the_next_episode_has_other_noise(bundle: Bundle) -> None:
 
 def test_bf16_is_near(bundle: Bundle) -> None:
     chunks = random_chunks(2, 3)
-    exact, short = (run(bundle, [0, 1, 2], chunks, dtype=dtype)[-1] for dtype in (None, "bf16"))
+    exact, short = (run(bundle, [0, 1, 2], chunks, precision=precision)[-1] for precision in (None, "bf16"))
     assert short.dtype == torch.float32 and not torch.equal(exact, short)
     assert (exact - short).abs().mean() < 0.05
 
@@ -167,3 +168,51 @@ def test_anchored_dreams_are_the_regression_and_samples_about_it(anchored: Bundl
     sampled = [run(anchored, [seed], random_chunks(1, 1), temperature=1.0)[0] for seed in (0, 3)]
     central = run(anchored, [0], random_chunks(1, 1), temperature=0.0)[0]
     assert not torch.equal(*sampled) and not torch.equal(sampled[0], central)
+
+
+def overconfident(bundle: Bundle, factor: float) -> Bundle:
+    """`bundle` with a decoder whose residuals are `factor` times too large: fed back, they run away."""
+    wild = copy.deepcopy(bundle)
+    with torch.no_grad():
+        for parameter in list(wild.autoencoder.parameters())[-2:]:
+            parameter *= factor
+        for parameter in list(wild.flow.parameters())[-2:]:
+            parameter *= factor
+    return wild
+
+
+def test_a_dream_stays_in_the_range_of_its_data(bundle: Bundle) -> None:
+    wild = overconfident(bundle, 300.0)
+    dream = Dream(wild, 5)
+    state = dream.reset(np.ones(5, bool), np.arange(5) % 3, np.zeros(5, int))
+    assert state.clamped.tolist() == [0.0] * 5
+    low, high = wild.standardize(wild.token_low), wild.standardize(wild.token_high)
+    least, most = wild.standardize_proprio(wild.proprio_low), wild.standardize_proprio(wild.proprio_high)
+    for chunk in random_chunks(6, 5):
+        state = dream.step(chunk)
+        assert bool(((state.tokens >= low) & (state.tokens <= high)).all())
+        assert bool(((state.proprio >= least) & (state.proprio <= most)).all())
+    at_edge = (state.tokens == low) | (state.tokens == high)
+    edge = (state.proprio == least) | (state.proprio == most)
+    counted = (at_edge.flatten(1).sum(1) + edge.sum(1)) / (at_edge[0].numel() + edge.shape[1])
+    assert float(state.clamped.min()) > 0.1 and torch.equal(state.clamped, counted)
+    assert dream.reset(np.arange(5) == 1, np.zeros(5, int), np.zeros(5, int)).clamped[1] == 0
+
+
+def test_keeping_it_there_does_not_depend_on_the_batch(bundle: Bundle) -> None:
+    wild, chunks = overconfident(bundle, 300.0), random_chunks(3, 9)
+    together, alone = run(wild, list(range(9)), chunks), run(wild, [4], chunks[:, 4:5])
+    assert all(torch.equal(whole[4], single[0]) for whole, single in zip(together, alone, strict=True))
+
+
+@pytest.mark.parametrize("bad", [float("nan"), float("inf")])
+def test_a_prediction_that_is_not_finite_names_the_checkpoint(bundle: Bundle, bad: float) -> None:
+    broken = copy.deepcopy(bundle)
+    dream = Dream(broken, 3)
+    before = dream.reset(np.ones(3, bool), np.arange(3), np.zeros(3, int))
+    with torch.no_grad():
+        list(broken.autoencoder.parameters())[-1].fill_(bad)
+    with pytest.raises(FloatingPointError, match=r"checkpoint 'small' .*dreams \[0, 1, 2\].*rla-gym eval"):
+        dream.step(random_chunks(1, 3)[0])
+    after = dream.state()
+    assert torch.equal(before.tokens, after.tokens) and torch.equal(before.chunks, after.chunks)

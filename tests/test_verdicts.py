@@ -21,8 +21,8 @@ def test_every_metric_of_the_built_in_checkpoint_is_good_or_has_no_verdict() -> 
 @pytest.mark.parametrize(
     ("name", "value", "told"),
     [
-        ("c1_t0_s1_ratio", 0.62, "0.62, good (good: at most 0.7, usable: at most 0.95) (1 chunk dreamed, temperature 0, "
-         "1 evaluation of the flow: token error over that if nothing moves, all patches)"),
+        ("c1_t0_s1_ratio", 0.62, "0.62, good (good: at most 0.7, usable: at most 0.95) (1 chunk dreamed, temperature "
+         "0, 1 evaluation of the flow: token error over that if nothing moves, all patches)"),
         ("train_c6_t1_s4_moving", 0.8, "usable (good: at most 0.6"),
         ("train_c6_t1_s4_moving", 0.8, "6 chunks dreamed, temperature 1, 4 evaluations of the flow"),
         ("train_c6_t1_s4_moving", 0.8, "on training episodes"),

@@ -22,7 +22,7 @@ from rla_gym.envs.sb3 import RLAWorldVecEnv
 from rla_gym.noise import make_keys
 from rla_gym.rows import WholeBlocks
 
-ENDLESS: dict[str, Any] = {"max_episode_steps": 10**9, "terminate_on_success": False}
+ENDLESS: dict[str, Any] = {"time_limit": 10**9, "terminate_on_success": False}
 """Options of environments whose steps alone are timed, without the resets that random actions would bring."""
 
 
@@ -46,7 +46,7 @@ def dream_entrants(bundle: Bundle, batch: int, precision: str, seed: int) -> lis
     The environment's step has the features that an agent observes and the reward in it.
     """
     chunks = random_chunks(bundle, batch, seed)
-    dream, shown = (started_dream(bundle, batch, dtype=precision) for _ in range(2))
+    dream, shown = (started_dream(bundle, batch, precision=precision) for _ in range(2))
     entrants = [Entrant("dream", lambda: dream.step(chunks), batch)]
     if bundle.image_decoder is not None:
         entrants.append(Entrant("dream, pictures", lambda: (shown.step(chunks), shown.images()), batch))

@@ -136,7 +136,7 @@ class Timing:
         chunks = random_chunks(self.bundle, self.args.focus, self.args.seed)
         entrants = []
         for steps in self.args.quality.steps:
-            dream = started_dream(self.bundle, self.args.focus, dtype=precision, steps=steps, temperature=1.0)
+            dream = started_dream(self.bundle, self.args.focus, precision=precision, steps=steps, temperature=1.0)
             entrants.append(Entrant(str(steps), partial(dream.step, chunks), self.args.focus))
         return self._timed(entrants)
 

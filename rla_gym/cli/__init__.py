@@ -75,9 +75,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     command: Any = None
     try:
         require("tyro", extra="cli")
+        from rla_gym.cli.bounds import check_command
         from rla_gym.cli.commands import parse
 
         command = parse(arguments)
+        check_command(command)
         command.run()
     except UnfinishedError as unfinished:
         print(f"unfinished: {unfinished}", file=sys.stderr)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import tyro
 
+from rla_gym.checks import Count
 from rla_gym.cli.recipes import RECIPES, Recipe
 
 
@@ -21,9 +22,9 @@ class Build:
     """Where data, tokens and runs go; None: runs/<name>."""
     out: Path | None = None
     """The checkpoint; None: <folder>/checkpoint."""
-    threads: int = 1
+    threads: Count = 1
     """Threads of torch; more than the free cores is much slower."""
-    workers: int = 2
+    workers: Count = 2
     """Processes that collect."""
 
     def run(self) -> None:

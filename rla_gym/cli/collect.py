@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from rla_gym.checks import Count, Fraction, NonNegative, Whole
+
 
 @dataclass(frozen=True, kw_only=True)
 class Collect:
@@ -15,19 +17,19 @@ class Collect:
     robosuite:<environment> or gymnasium:<MuJoCo id>."""
     out: Path
     """Folder of the data set."""
-    episodes: int = 600
+    episodes: Count = 600
     """How many."""
-    play: float = 0.4
+    play: Fraction = 0.4
     """Share of smooth random play."""
-    goal_blind: float = 0.2
+    goal_blind: Fraction = 0.2
     """Share of skilled motion to hidden targets while another is shown."""
-    interrupted: float = 0.0
+    interrupted: Fraction = 0.0
     """Share of such motion interrupted by random, straight or no motion (tabletop tasks); the rest are experts."""
-    noise: float = 0.3
+    noise: NonNegative = 0.3
     """Mean noise level of all but play."""
-    seed: int = 0
+    seed: Whole = 0
     """Episodes are a function of it, whatever the number of workers."""
-    workers: int = 2
+    workers: Whole = 2
     """Processes."""
 
     def run(self) -> None:

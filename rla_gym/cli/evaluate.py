@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from rla_gym.checks import Count, NonNegative, Whole
 from rla_gym.cli.threads import use_threads
 
 if TYPE_CHECKING:
@@ -26,25 +27,25 @@ class Evaluate:
     """Token store of episodes recorded in the checkpoint's task."""
     ckpt: str = "push-cube"
     """Checkpoint: folder, built-in name or hub id."""
-    count: int = 200
+    count: Count = 200
     """Held-out starts (of each kind of actions)."""
-    probe_steps: int = 4000
+    probe_steps: Count = 4000
     """Optimiser steps of the probe."""
-    steps: int | None = None
+    steps: Count | None = None
     """Evaluations of the flow for a prediction; None: the checkpoint's."""
-    temperature: float | None = None
+    temperature: NonNegative | None = None
     """Factor of the noise; None: the checkpoint's."""
-    seed: int = 0
+    seed: Whole = 0
     """Of starts, actions and probe."""
     out: Path | None = None
-    """Also write everything to this JSON file."""
+    """Also write everything to this JSON file, which must not be there yet."""
     video: Path | None = None
     """Video of dreams beside held-out recordings; None: dream_vs_recording.mp4, with a number where that exists."""
-    videos: int = 3
+    videos: Whole = 3
     """Episodes in it; 0: no video."""
     data: Path | None = None
     """The data set of the tokens, whose frames the video then shows; None: frames decoded from the tokens."""
-    threads: int = 1
+    threads: Count = 1
     """Threads of torch."""
 
     def run(self) -> None:

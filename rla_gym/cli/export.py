@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 import tyro
 
+from rla_gym.checks import Count, NonNegative, Positive, Whole
 from rla_gym.cli.threads import use_threads
 
 
@@ -27,9 +28,9 @@ class Export:
     """Name of the checkpoint; None: that of the folder."""
     encoder_file: Path | None = None
     """The encoder's file; None: encoder.safetensors in the token store."""
-    references: int = 96
+    references: Count = 96
     """Reference episodes, which dreams start from and are rewarded against, of the training part."""
-    held_out_references: int = 12
+    held_out_references: Whole = 12
     """The same of the validation part, and of the test part, as far as there are any."""
     sources: tuple[str, ...] | None = None
     """Demonstrators that they are of; None: all but play, goal-blind and interrupted, or those where there are no
@@ -42,17 +43,17 @@ class Export:
     """Its distance between tokens."""
     patches: Literal["all", "moving"] = "all"
     """Patches that count."""
-    reward_scale: float = 1.0
+    reward_scale: Positive = 1.0
     """Factor of the reward."""
-    steps: int = 1
+    steps: Count = 1
     """Default evaluations of the flow for a prediction: see `rla_gym.dream.Dream`."""
-    temperature: float = 0.0
+    temperature: NonNegative = 0.0
     """Default factor of the noise."""
-    seed: int = 0
+    seed: Whole = 0
     """Of the choice of references."""
     unfinished: bool = False
     """Take trainings that were stopped before their last step as they are."""
-    threads: int = 1
+    threads: Count = 1
     """Threads of torch."""
 
     def run(self) -> None:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
+
+from rla_gym.checks import Count, NonNegative, Positive, Range, Whole
+
+Decay = Annotated[float, Range(low=0, below=1)]
 
 LEARNING_RATES = {"nano": 1.2e-3, "tiny": 1.2e-3, "base": 3e-4, "paper": 1e-4}
 """Highest learning rates by preset; the paper's is the released one."""
@@ -22,7 +26,7 @@ class Sizes:
     """The data set whose frames the tokens are; needed for the image decoder."""
     preset: Literal["nano", "tiny", "base", "paper"] = "tiny"
     """Sizes of the networks."""
-    chunk: int = 4
+    chunk: Count = 4
     """Control steps of one step of the world model."""
     unfinished: bool = False
     """Build on an autoencoder whose training was stopped before its last step. It must not be trained on afterwards."""
@@ -32,29 +36,29 @@ class Sizes:
 class Optimization:
     """Settings of one optimisation."""
 
-    steps: int = 20_000
+    steps: Whole = 20_000
     """Optimiser steps of the whole run; the learning rate falls to nearly zero over them."""
-    batch_size: int = 64
+    batch_size: Count = 64
     """Samples a step and process."""
-    lr: float | None = None
+    lr: Positive | None = None
     """Highest learning rate; None: the preset's (nano and tiny 1.2e-3, base 3e-4, paper 1e-4)."""
-    warmup: int = 200
+    warmup: Whole = 200
     """Steps of linear warm-up."""
-    weight_decay: float = 0.0
+    weight_decay: NonNegative = 0.0
     """Of matrices and convolutions."""
-    ema: float = 0.998
+    ema: Decay = 0.998
     """Highest decay of the averaged weights, which are the ones used later."""
     optimizer: Literal["adamw", "muon"] = "adamw"
     """muon: Muon for the matrices of transformer blocks and AdamW for the rest."""
     precision: Literal["no", "bf16"] = "no"
     """bf16: autocast."""
-    seed: int = 0
+    seed: Whole = 0
     """Of first weights and batches."""
-    eval_every: int = 1000
+    eval_every: Count = 1000
     """Steps between held-out measurements."""
-    save_every: int = 500
+    save_every: Count = 500
     """Steps between checkpoints."""
-    log_every: int = 100
+    log_every: Count = 100
     """Steps between lines of the log."""
-    held_out: int = 256
+    held_out: Count = 256
     """Samples that held-out metrics are measured on."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rla_gym.checks import Count, Positive, Whole
 from rla_gym.extras import require
 from rla_gym.tasks.offscreen import RenderingError
 
@@ -26,21 +27,21 @@ class Play:
     """Drive the simulator that the checkpoint was recorded in instead."""
     reference: bool = True
     """Show the recorded episode of the same start beside it."""
-    chunk: int | None = None
+    chunk: Count | None = None
     """Control steps that a key press lasts; without it 2, where the checkpoint takes as many."""
-    max_episode_steps: int | None = None
+    time_limit: Count | None = None
     """Steps of an episode; without it the checkpoint's."""
-    seed: int = 0
+    seed: Whole = 0
     """Of the first episode and all later ones."""
-    episodes: int | None = None
+    episodes: Count | None = None
     """Stop after as many; without it when Escape is pressed or the window is closed."""
     wait: bool = False
     """Let time stand still while no key is pressed."""
-    speed: float = 1.0
+    speed: Positive = 1.0
     """1: at the task's own pace, if the machine is fast enough."""
-    zoom: float = 4.0
+    zoom: Positive = 4.0
     """Pixels of the window for each of the picture."""
-    threads: int = 1
+    threads: Count = 1
     """Threads of torch."""
 
     def run(self) -> None:
@@ -53,8 +54,6 @@ class Play:
         """
         from rla_gym.cli.threads import use_threads
 
-        if not (self.speed > 0 and self.zoom > 0) or (self.episodes is not None and self.episodes < 1):
-            raise ValueError(f"speed={self.speed}, zoom={self.zoom}, episodes={self.episodes}: expected numbers over 0")
         use_threads(self.threads)
         need_display()
         env = self.environment()
@@ -76,7 +75,7 @@ class Play:
             render_mode="rgb_array",
             render_reference=self.reference,
             chunk=chunk,
-            max_episode_steps=self.max_episode_steps,
+            time_limit=self.time_limit,
             p_initial_frame=1.0,
         )
 

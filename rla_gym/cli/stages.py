@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rla_gym.cli.optimization import Optimization, Sizes
+from rla_gym.checks import Count, Fraction, NonNegative, Positive, Whole
+from rla_gym.cli.optimization import Decay, Optimization, Sizes
 
 if TYPE_CHECKING:
     from rla_gym.data.tokens import TokenStore
@@ -22,13 +23,13 @@ if TYPE_CHECKING:
 class AutoencoderStage(Optimization):
     """The autoencoder of residual latent actions."""
 
-    max_horizon: int = 8
+    max_horizon: Count = 8
     """Frames between the two of a pair, at most."""
-    moving_weight: float = 4.0
+    moving_weight: NonNegative = 4.0
     """Weight of patches that move."""
-    moving_share: float = 0.4
+    moving_share: Fraction = 0.4
     """Share of first frames drawn from the half with the most motion."""
-    feedback: float = 0.25
+    feedback: Fraction = 0.25
     """Share of a batch that starts from reconstructed tokens, as dreams do."""
 
     def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
@@ -59,12 +60,12 @@ class DecoderStage(AutoencoderStage):
     """The autoencoder's decoder once more, its encoder and with it the flow's latents kept: it learns to go on from its
     own tokens, as dreams do."""
 
-    steps: int = 3000
+    steps: Whole = 3000
     """Optimiser steps; 0: leave this training out."""
-    lr: float | None = 6e-4
-    warmup: int = 50
-    seed: int = 1
-    feedback: float = 0.5
+    lr: Positive | None = 6e-4
+    warmup: Whole = 50
+    seed: Whole = 1
+    feedback: Fraction = 0.5
     """Share of a batch that starts from reconstructed tokens."""
 
     def beginning(self, store: TokenStore, sizes: Sizes) -> dict[str, Any]:
@@ -80,14 +81,14 @@ class FeaturesStage(Optimization):
     clearly lower than where all objects have keypoints. Try other seeds, keep the best.
     """
 
-    steps: int = 6000
-    batch_size: int = 128
-    lr: float | None = 2e-3
-    warmup: int = 300
-    held_out: int = 512
-    keypoints: int = 4
+    steps: Whole = 6000
+    batch_size: Count = 128
+    lr: Positive | None = 2e-3
+    warmup: Whole = 300
+    held_out: Count = 512
+    keypoints: Count = 4
     """Keypoints, about two for each object; the features are twice as many numbers."""
-    foreground_weight: float = 2.0
+    foreground_weight: NonNegative = 2.0
     """Weight of patches in proportion to how unusual they are."""
 
     def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
@@ -104,28 +105,28 @@ class FlowStage(Optimization):
     """The flow world model, on the latents of the trained autoencoder."""
 
     optimizer: Literal["adamw", "muon"] = "muon"
-    held_out: int = 128
-    draws: int = 1
+    held_out: Count = 128
+    draws: Count = 1
     """Draws of noise and time for each sample; they share its conditioning."""
-    full_share: float = 0.75
+    full_share: Fraction = 0.75
     """Share of a batch with chunks of full length; the others are shorter."""
-    end_share: float = 0.2
+    end_share: Fraction = 0.2
     """Share of draws at t = 1 exactly."""
-    zero_noise: float = 0.5
+    zero_noise: Fraction = 0.5
     """Share of those with zero noise, where dreams of temperature 0 start; no use with an anchor."""
-    proprio_weight: float = 1.0
+    proprio_weight: NonNegative = 1.0
     """Weight of predicted proprioception."""
-    moving_share: float = 0.5
+    moving_share: Fraction = 0.5
     """Share of first frames drawn from the half with the most motion."""
-    feedback: float = 0.3
+    feedback: Fraction = 0.3
     """Share of a batch that starts from the model's own dream."""
-    feedback_rounds: int = 2
+    feedback_rounds: Whole = 2
     """Chunks of that dream."""
-    feedback_temperature: float = 0.0
+    feedback_temperature: NonNegative = 0.0
     """Factor of its noise."""
-    decoded_weight: float = 2.0
+    decoded_weight: NonNegative = 2.0
     """Weight of the error of decoded central samples beside the velocity loss."""
-    moving_weight: float = 4.0
+    moving_weight: NonNegative = 4.0
     """Weight of moving patches in it."""
     start: Path | None = None
     """Folder of another run's flow to go on from; None: new weights."""
@@ -178,12 +179,12 @@ class FlowStage(Optimization):
 class ImageDecoderStage(Optimization):
     """The decoder of tokens to images, for people and for pixel observations."""
 
-    steps: int = 6000
-    batch_size: int = 32
-    held_out: int = 128
-    foreground_weight: float = 5.0
+    steps: Whole = 6000
+    batch_size: Count = 32
+    held_out: Count = 128
+    foreground_weight: NonNegative = 5.0
     """Weight of pixels that differ from the usual picture."""
-    max_frames: int = 8192
+    max_frames: Count = 8192
     """Training frames kept in memory."""
 
     def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
@@ -210,19 +211,19 @@ class ImageDecoderStage(Optimization):
 class StudentStage(Optimization):
     """A small frame encoder, distilled from the one that made the tokens."""
 
-    steps: int = 2500
-    lr: float | None = 2.5e-3
-    warmup: int = 100
-    weight_decay: float = 0.01
-    ema: float = 0.995
+    steps: Whole = 2500
+    lr: Positive | None = 2.5e-3
+    warmup: Whole = 100
+    weight_decay: NonNegative = 0.01
+    ema: Decay = 0.995
     optimizer: Literal["adamw", "muon"] = "muon"
     precision: Literal["no", "bf16"] = "bf16"
-    held_out: int = 512
-    blocks: int = 4
+    held_out: Count = 512
+    blocks: Count = 4
     """Transformer blocks of the student, a ViT-tiny of width 192."""
-    foreground_weight: float = 2.0
+    foreground_weight: NonNegative = 2.0
     """Weight of patches in proportion to how unusual they are."""
-    max_frames: int = 24_000
+    max_frames: Count = 24_000
     """Training frames kept in memory."""
 
     def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
+from rla_gym.checks import Count, Positive
 from rla_gym.cli import UnfinishedError
 from rla_gym.cli.budget import Planned, what_is_missing, within_budget
 from rla_gym.cli.optimization import LEARNING_RATES, Sizes
@@ -29,7 +30,7 @@ from rla_gym.cli.threads import use_threads
 class RunOptions(Sizes):
     """What is trained from and to, and for how long."""
 
-    minutes: float | None = None
+    minutes: Positive | None = None
     """Save and stop after so long, with what is missing and exit status 75; the same command resumes."""
     extend: bool = False
     """Go on with a run that was planned for another number of steps."""
@@ -37,7 +38,7 @@ class RunOptions(Sizes):
     """Stay on the CPU where there is a GPU."""
     tensorboard: bool = True
     """Also write TensorBoard logs."""
-    threads: int = 1
+    threads: Count = 1
     """Threads of torch; more than the free cores is much slower."""
 
 

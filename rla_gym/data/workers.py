@@ -14,6 +14,24 @@ from typing import Any
 
 from rla_gym.tasks.offscreen import RenderingError
 
+REIMPORTED = 78
+"""Exit status of a worker that found itself starting workers while it imported its parent's script."""
+
+
+def died(what: str, process: BaseProcess) -> str:
+    """Why `process`, a worker that answers no more, ended, in one line.
+
+    Args:
+        what: the worker, such as "a simulator process".
+    """
+    process.join(timeout=5)
+    if process.exitcode == REIMPORTED:
+        return (
+            'worker processes import the script that starts them: put what the script does under `if __name__ == '
+            '"__main__":`, or take workers=0, which starts none'
+        )
+    return f"{what} died without a word (exit code {process.exitcode}; -9 is often a lack of memory)"
+
 
 @contextmanager
 def spawned(
@@ -23,7 +41,13 @@ def spawned(
 
     Yields:
         the processes by the parent's end of their connection.
+
+    Raises:
+        SystemExit: in a worker that imports a script which itself starts workers, with the status `REIMPORTED`: the
+            parent, which is waiting for it, says what to do (`died`).
     """
+    if getattr(multiprocessing.current_process(), "_inheriting", False):
+        raise SystemExit(REIMPORTED)
     context = multiprocessing.get_context("spawn")
     workers: dict[Connection, BaseProcess] = {}
     try:
@@ -57,10 +81,8 @@ def receive(connection: Connection, index: int, process: BaseProcess) -> dict[st
     try:
         answer: dict[str, Any] = connection.recv()
     except (EOFError, ConnectionResetError) as error:
-        process.join(timeout=5)
         raise RuntimeError(
-            f"the worker collecting episode {index} died without a word (exit code {process.exitcode}; -9 is "
-            "often a lack of memory): episodes so far are kept, run again to go on"
+            f"{died(f'the worker collecting episode {index}', process)}; episodes so far are kept, run again to go on"
         ) from error
     raise_failure(answer, f"a worker failed in episode {index}; episodes so far are kept")
     return answer

@@ -146,5 +146,5 @@ class DemoConfig:
             "success_threshold": self.success_threshold,
             "terminate_on_success": self.terminate_on_success,
             "p_initial_frame": self.p_initial_frame,
-            "max_episode_steps": self.horizon,
+            "time_limit": self.horizon,
         }

@@ -80,7 +80,7 @@ def successful_episodes(task: Task, count: int, noise: float, seed: int, chunk: 
     kept = 0
     for tried in range(MOST_TRIES * count):
         reset_seed, policy_seed = demonstration_seeds(seed, tried)
-        episode = record_episode(task, EpisodePlan(tried, reset_seed, policy_seed, "expert", noise)).episode
+        episode = record_episode(task, EpisodePlan(tried, reset_seed, policy_seed, "expert", noise))
         if episode.success and len(episode) > chunk:
             kept += 1
             yield tried, episode

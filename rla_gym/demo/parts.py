@@ -60,7 +60,7 @@ def evaluate_dream(
     references = bundle.references.select(config.dream_references)
     options = config.dream_options() | {
         "references": references,
-        "max_episode_steps": None,
+        "time_limit": None,
         "terminate_on_success": True,
     }
     env = RLAWorldVecEnv(bundle, len(references), **config.sampler(), **options)

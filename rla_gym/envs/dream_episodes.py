@@ -34,13 +34,18 @@ class DreamEpisodes(Episodes):
         device: str = "cpu",
     ) -> None:
         super().__init__(ckpt, batch, options, device)
+        if options.obs_mode == "pixels" and not self.has_images:
+            raise ValueError(
+                f"obs_mode='pixels': checkpoint {self.bundle.config.name!r} has no image decoder, so its dreams have "
+                "no pixels; take another obs_mode, or train and export one with `rla-gym train image-decoder`"
+            )
         self.dream = Dream(
             self.bundle,
-            batch,
+            self.batch,
             steps,
             temperature,
             precision,
-            device,
+            self.device,
             disagreement=options.disagreement(),
             batch_invariant=options.batch_invariant,
         )
@@ -48,7 +53,7 @@ class DreamEpisodes(Episodes):
         self.data_distance: DataDistance | None = None
         if "data_distance" in wanted(options.uncertainty):
             self.data_distance = DataDistance(self.bundle, self.chunk, self.trained.references)
-        self.disagreement_total = np.zeros(batch, np.float32)
+        self.disagreement_total = np.zeros(self.batch, np.float32)
 
     def seed(self, rows: np.ndarray, seeds: Sequence[int]) -> None:
         super().seed(rows, seeds)
@@ -76,6 +81,10 @@ class DreamEpisodes(Episodes):
         self.reward.end(torch.from_numpy(step.terminated | step.truncated))
         return step
 
+    @property
+    def has_images(self) -> bool:
+        return self.bundle.config.image_decoder is not None
+
     def images(self) -> np.ndarray:
         self._notice_fork()
         return self.dream.images()
@@ -91,12 +100,12 @@ class DreamEpisodes(Episodes):
         return self._observe(tokens, state.proprio[index]), self.reward.goal_distance[index].cpu().numpy()
 
     def _tell_uncertainty(self, step: EpisodeStep, state: DreamStep, away: np.ndarray | None) -> None:
-        """Put what was asked for into the infos of `step`, and truncate what is too uncertain."""
-        told: dict[str, np.ndarray] = {}
+        """Put into the infos of `step` what was clamped and asked for, and truncate what is too uncertain."""
+        told: dict[str, np.ndarray] = {"clamped": state.clamped.cpu().numpy()}
         if state.disagreement is not None:
             found = state.disagreement.cpu().numpy()
             self.disagreement_total = np.sqrt(self.disagreement_total**2 + found**2)
-            told = {"disagreement": found, "disagreement_total": self.disagreement_total}
+            told |= {"disagreement": found, "disagreement_total": self.disagreement_total}
             if self.options.disagreement_limit is not None:
                 step.truncated = step.truncated | (self.disagreement_total > self.options.disagreement_limit)
         if away is not None:

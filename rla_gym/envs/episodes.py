@@ -16,13 +16,15 @@ from torch import Tensor
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
-from rla_gym.envs.options import EpisodeOptions
+from rla_gym.devices import find_device
+from rla_gym.envs.options import EpisodeOptions, checked_count
 from rla_gym.envs.spaces import Observation, checked_chunks, observation_space, observe
 from rla_gym.envs.starts import RESET_OPTIONS, check_options, given_goal, given_start
 from rla_gym.noise import keyed_uniform, make_keys
 from rla_gym.pickling import packed, unpacked
 from rla_gym.reference_data import load_references
 from rla_gym.rewards import VideoReward, VideoRewardConfig
+from rla_gym.seeds import seed_words
 
 START_STEP = 2**64 - 1
 """The step that an episode's start is drawn at; no episode gets there."""
@@ -56,14 +58,12 @@ class Episodes(ABC):
     """
 
     def __init__(self, ckpt: str | Path | Bundle, batch: int, options: EpisodeOptions, device: str = "cpu") -> None:
-        if batch < 1:
-            raise ValueError(f"num_envs={batch}: expected at least 1")
-        self.options, self.batch = options, batch
-        self.trained = self.bundle = load_checkpoint(ckpt).to(device)
-        self.device = torch.device(device)
+        self.options, self.batch = options, checked_count("num_envs", batch)
+        self.device = find_device(device)
+        self.trained = self.bundle = load_checkpoint(ckpt).to(self.device)
         config = self.bundle.config
-        self.chunk = config.chunk if options.chunk is None else int(options.chunk)
-        if not 1 <= self.chunk <= config.chunk:
+        self.chunk = config.chunk if options.chunk is None else options.chunk
+        if self.chunk > config.chunk:
             raise ValueError(
                 f"chunk={options.chunk}: checkpoint {config.name!r} takes 1 to {config.chunk} control steps"
             )
@@ -71,12 +71,13 @@ class Episodes(ABC):
         which = "train" if options.references is None else options.references
         if options.dataset is not None:
             given = load_references(options.dataset, load_checkpoint(ckpt))
-            self.bundle = replace(self.trained, references=given.to(device))
+            self.bundle = replace(self.trained, references=given.to(str(self.device)))
             which = "all" if options.references is None else options.references
         self.chosen = self.bundle.references.select(which, options.successful_references)
         self.lengths = self.bundle.references.lengths.cpu().numpy()
         self.limit = self._limit()
         self.reset_options: tuple[str, ...] = RESET_OPTIONS
+        batch = self.batch
         self.seeds = np.zeros(batch, np.uint64)
         self.episodes = np.zeros(batch, np.int64)
         self.chunks = np.zeros(batch, np.int64)
@@ -105,8 +106,8 @@ class Episodes(ABC):
         return self._video
 
     def seed(self, rows: np.ndarray, seeds: Sequence[int]) -> None:
-        """Give environments `rows` (n,) their seeds and count their episodes anew."""
-        self.seeds[rows] = np.asarray(seeds).astype(np.uint64)
+        """Give environments `rows` (n,) their seeds, modulo 2^64, and count their episodes anew."""
+        self.seeds[rows] = seed_words(seeds)
         self.episodes[rows] = 0
         if self._video is not None and len(rows) == self.batch:
             self._video.restart()  # the same seeds give the same rewards, normalised ones too
@@ -155,6 +156,11 @@ class Episodes(ABC):
         """Free what is held; safe to call twice."""
 
     @property
+    def has_images(self) -> bool:
+        """Whether `images` can show anything."""
+        return True
+
+    @property
     def inherited(self) -> bool:
         """Whether this process was forked from the one that used these episodes, and has not used them itself."""
         return os.getpid() != self._process
@@ -180,10 +186,7 @@ class Episodes(ABC):
         return made
 
     def _chunks(self, actions: np.ndarray) -> np.ndarray:
-        if self.resting.any() and np.shape(actions)[:1] == (self.batch,):
-            actions = np.array(actions, np.float32)
-            actions[self.resting] = 0.0
-        return checked_chunks(actions, self.batch, self.chunk, self.bundle.config.action_size)
+        return checked_chunks(actions, self.batch, self.chunk, self.bundle.config.action_size, self.resting)
 
     def _observe(self, tokens: Tensor | None, proprio: Tensor, frames: np.ndarray | None = None) -> Observation:
         return observe(self.bundle, self.options.obs_mode, tokens, proprio, frames)
@@ -199,8 +202,8 @@ class Episodes(ABC):
 
     def _limit(self) -> int:
         """Steps of the longest episode; shorter chunks than the checkpoint's get as much time as its own."""
-        if self.options.max_episode_steps is not None:
-            return self.options.max_episode_steps
+        if self.options.time_limit is not None:
+            return self.options.time_limit
         if self.options.end_with_reference:
             return int(self.lengths.max())
         config = self.bundle.config

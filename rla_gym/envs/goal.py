@@ -5,16 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
 import numpy as np
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
 from rla_gym.envs.goal_episodes import GoalEpisodes
-from rla_gym.envs.options import EpisodeOptions
+from rla_gym.envs.options import episode_options
 from rla_gym.envs.single import EpisodeEnv
 
 
-class RLAWorldGoalEnv(EpisodeEnv):
+class RLAWorldGoalEnv(EpisodeEnv, gym.Env[Any, np.ndarray]):
     """A learned world model in which any recorded frame can be the goal.
 
     ## Description
@@ -104,7 +105,7 @@ class RLAWorldGoalEnv(EpisodeEnv):
         terminate_on_success: bool = False,
         **options: Any,
     ) -> None:
-        settings = EpisodeOptions(terminate_on_success=terminate_on_success, **options)
+        settings = episode_options(self, options, terminate_on_success=terminate_on_success)
         episodes = GoalEpisodes(ckpt, 1, settings, steps, temperature, precision, device)
         super().__init__(episodes, render_mode, render_reference)
         self.observation_space = self.episodes.observation_space

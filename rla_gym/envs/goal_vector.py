@@ -11,7 +11,7 @@ import numpy as np
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
 from rla_gym.envs.goal_episodes import GoalEpisodes
-from rla_gym.envs.options import EpisodeOptions
+from rla_gym.envs.options import episode_options
 from rla_gym.envs.sb3 import EpisodesVecEnv
 
 
@@ -40,7 +40,7 @@ class RLAWorldGoalVecEnv(EpisodesVecEnv):
         terminate_on_success: bool = False,
         **options: Any,
     ) -> None:
-        settings = EpisodeOptions(terminate_on_success=terminate_on_success, **options)
+        settings = episode_options(self, options, terminate_on_success=terminate_on_success)
         super().__init__(GoalEpisodes(ckpt, num_envs, settings, steps, temperature, precision, device))
         self.observation_space = self.episodes.observation_space
 

@@ -5,15 +5,18 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
+
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
-from rla_gym.envs.options import EpisodeOptions
-from rla_gym.envs.real_episodes import RealEpisodes
+from rla_gym.envs.options import episode_options
+from rla_gym.envs.real_episodes import RealEpisodes, check_shown_reference
 from rla_gym.envs.simulators import LocalSimulators
 from rla_gym.envs.single import EpisodeEnv
 
 
-class RLARealEnv(EpisodeEnv):
+class RLARealEnv(EpisodeEnv, gym.Env[Any, np.ndarray]):
     """The task itself, seen and acted on as in `RLAWorld-v0`.
 
     ## Description
@@ -47,7 +50,7 @@ class RLARealEnv(EpisodeEnv):
 
     Terminated when the task is solved at any control step of a chunk (its remaining ones are not executed), if
     `terminate_on_success` is set. Without it chunks are executed to their end, and `success` tells of all their control
-    steps. Truncated after `max_episode_steps` chunks. `info` has `success` and `is_success` (the task's own rule),
+    steps. Truncated after `time_limit` steps. `info` has `success` and `is_success` (the task's own rule),
     `objects` (true object state, for measuring), and with `start="reference"` all that `RLAWorld-v0` tells.
 
     ## Arguments
@@ -57,7 +60,7 @@ class RLARealEnv(EpisodeEnv):
     - `render_mode=None`: as in `RLAWorld-v0`, with the simulator's frame as the picture; `render_reference=False`
       needs the checkpoint's image decoder and `start="reference"`.
     - `device="cpu"`: where frames are encoded; the simulator is always on the CPU.
-    - As in `RLAWorld-v0`: `obs_mode`, `max_episode_steps`, `chunk`, `terminate_on_success`, `reward_scale`,
+    - As in `RLAWorld-v0`: `obs_mode`, `time_limit`, `chunk`, `terminate_on_success`, `reward_scale`,
       `success_bonus`, `normalize_reward`, `gamma`.
     - As in `RLAWorld-v0`, and refused with `start="task"`: `reward` (also `"success"`, which alone is not refused),
       `metric`, `patches`, `success_threshold`, `references`, `successful_references`, `dataset` (of episodes with
@@ -95,10 +98,10 @@ class RLARealEnv(EpisodeEnv):
         render_reference: bool = False,
         **options: Any,
     ) -> None:
-        if render_reference and start == "task":
-            raise ValueError("render_reference=True: start='task' has no reference to show; take start='reference'")
+        settings = episode_options(self, options)
+        check_shown_reference(render_reference, start)
         simulators = LocalSimulators(load_checkpoint(ckpt).config.task)
-        episodes = RealEpisodes(ckpt, 1, EpisodeOptions(**options), simulators, start, device)
+        episodes = RealEpisodes(ckpt, 1, settings, simulators, start, device)
         super().__init__(episodes, render_mode, render_reference)
 
     def __getstate__(self) -> dict[str, Any]:

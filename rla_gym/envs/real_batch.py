@@ -5,13 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from gymnasium.vector import AutoresetMode
+import numpy as np
+from gymnasium.vector import AutoresetMode, VectorEnv
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
-from rla_gym.envs.options import EpisodeOptions
-from rla_gym.envs.real_episodes import RealEpisodes
+from rla_gym.envs.options import EpisodeOptions, checked_count, episode_options
+from rla_gym.envs.real_episodes import RealEpisodes, check_shown_reference
 from rla_gym.envs.simulators import LocalSimulators, Simulators, WorkerSimulators
+from rla_gym.envs.time_limit import shortened
 from rla_gym.envs.vector import EpisodesVectorEnv
 
 
@@ -23,8 +25,7 @@ def parallel_episodes(
     Raises:
         ValueError: as of `RealEpisodes`, or a number of workers under 0; no process stays behind.
     """
-    if workers < 0:
-        raise ValueError(f"workers={workers}: expected a number of processes, or 0 for none")
+    workers, num_envs = checked_count("workers", workers, 0), checked_count("num_envs", num_envs)
     bundle = load_checkpoint(ckpt)
     task, count = bundle.config.task, min(workers, num_envs)
     simulators: Simulators = WorkerSimulators(task, count) if count > 0 else LocalSimulators(task)
@@ -35,18 +36,19 @@ def parallel_episodes(
         raise
 
 
-class RLARealVectorEnv(EpisodesVectorEnv):
+class RLARealVectorEnv(EpisodesVectorEnv, VectorEnv[Any, np.ndarray, np.ndarray]):
     """`num_envs` real simulators: what `gymnasium.make_vec("RLAReal-v0", num_envs=...)` makes.
 
-    Environment i reset with the seed s is `RLARealEnv` reset with the seed s + i. Simulators step and render in spawned
-    processes; frames are encoded here in one batch. A script that makes one must do so under
-    `if __name__ == "__main__":`. Observations, actions, rewards, starts and ends are on the page of `RLARealEnv`.
+    Environment i reset with the seed s is `RLARealEnv` reset with the seed s + i. Frames are encoded in one batch.
+    Observations, actions, rewards, starts and ends are on the page of `RLARealEnv`. With `workers` a
+    script must make it under `if __name__ == "__main__":`, as each worker imports the script again.
 
     ## Arguments
 
     - `ckpt="push-cube"`: checkpoint folder, built-in name, hub id `owner/name@revision`, or a loaded `Bundle`.
     - `num_envs=1`.
-    - `workers=2`: processes, at most one for each environment; 0 runs all simulators in this one.
+    - `workers=0`: processes that simulators step and render in, at most one for each environment; 0 runs all in this
+      one. More pay off where a simulator takes longer than the encoder, as robosuite's do.
     - `autoreset_mode="NextStep"`: also `"SameStep"` and `"Disabled"`; see `EpisodesVectorEnv`.
     - `render_mode=None`: or `"rgb_array"`, a tuple of the simulators' frames; `render_reference=False`.
     - `max_episode_steps=None`: chunks; as of `RLAWorldVectorEnv`.
@@ -58,17 +60,19 @@ class RLARealVectorEnv(EpisodesVectorEnv):
         ckpt: str | Path | Bundle = DEFAULT_CHECKPOINT,
         num_envs: int = 1,
         render_mode: str | None = None,
-        workers: int = 2,
+        workers: int = 0,
         start: str = "reference",
         device: str = "cpu",
         render_reference: bool = False,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
         **options: Any,
     ) -> None:
-        if render_reference and start == "task":
-            raise ValueError("render_reference=True: start='task' has no reference to show; take start='reference'")
-        episodes = parallel_episodes(ckpt, num_envs, workers, start, device, EpisodeOptions(**options))
+        settings = episode_options(self, options)
+        check_shown_reference(render_reference, start)
+        episodes = parallel_episodes(ckpt, num_envs, workers, start, device, settings)
         try:
+            shortened(episodes, max_episode_steps)
             super().__init__(episodes, render_mode, render_reference, autoreset_mode)
         except ValueError:
             episodes.close()  # no process stays behind for an environment that was refused

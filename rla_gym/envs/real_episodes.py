@@ -184,6 +184,12 @@ class RealEpisodes(Episodes):
         return {**info, "objects": self.objects[row].copy()}
 
 
+def check_shown_reference(render_reference: Any, start: Any) -> None:
+    """A ValueError where a reference is to be shown and the episodes have none."""
+    if render_reference and start == "task":
+        raise ValueError("render_reference=True: start='task' has no reference to show; take start='reference'")
+
+
 def _refuse_references(options: EpisodeOptions) -> None:
     """A ValueError for an option that only references give a meaning to."""
     usual = {entry.name: entry.default for entry in fields(options)}

@@ -13,9 +13,10 @@ from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
 from rla_gym.envs.dream_episodes import DreamEpisodes
 from rla_gym.envs.episodes import Episodes
-from rla_gym.envs.options import EpisodeOptions
+from rla_gym.envs.options import episode_options
 from rla_gym.envs.spaces import Observation, action_space, observation_space, put_rows, row_of
 from rla_gym.extras import require
+from rla_gym.seeds import checked_seed
 
 VecEnv: Any = require("stable_baselines3.common.vec_env", extra="rl").VecEnv
 
@@ -24,11 +25,12 @@ class EpisodesVecEnv(VecEnv):
     """Any `Episodes` as an SB3 vector environment: same-step reset, the last observation in the info.
 
     Seeds given with `seed(s)` (environment i gets s + i) and options given with `set_options` are used by the next
-    `reset`. Without a seed the first reset draws one.
+    `reset`. Without a seed the first reset draws one: `np_random_seed`, with which it can be replayed.
     """
 
     def __init__(self, episodes: Episodes, render_mode: str | None = "rgb_array") -> None:
-        self.episodes, self.render_mode = episodes, render_mode
+        self.episodes, self.render_mode = episodes, render_mode if episodes.has_images else None
+        self.np_random_seed: int | None = None
         bundle, config = episodes.bundle, episodes.bundle.config
         self._seeded = False
         self._begun = False
@@ -44,19 +46,28 @@ class EpisodesVecEnv(VecEnv):
 
     def reset(self) -> Observation:
         """Begin a new episode everywhere and return the observations."""
-        seeds = list(self._seeds)
-        if not self._seeded and all(seed is None for seed in seeds):
-            first = int(np.random.SeedSequence().generate_state(1, np.uint32)[0])
-            seeds = [first + index for index in range(self.num_envs)]
-        given = np.array([index for index, seed in enumerate(seeds) if seed is not None], np.int64)
-        if len(given):
-            self.episodes.seed(given, [int(seeds[index]) for index in given])
+        if not self._seeded and all(seed is None for seed in self._seeds):
+            self.seed()
+        given = {index: seed for index, seed in enumerate(self._seeds) if seed is not None}
+        if given:
+            self.episodes.seed(np.array(list(given), np.int64), list(given.values()))
             self._seeded = True
         observation, self.reset_infos = self.episodes.begin(np.arange(self.num_envs), self._options)
         self._begun = True
         self._reset_seeds()
         self._reset_options()
         return observation
+
+    def seed(self, seed: int | None = None) -> Sequence[int | None]:
+        """Give environment i the seed `seed` + i (modulo 2^64) at the next `reset`; None: a drawn one.
+
+        Raises:
+            ValueError: no whole number of at least 0.
+        """
+        drawn = int(np.random.SeedSequence().generate_state(1, np.uint64)[0])
+        self.np_random_seed = drawn if seed is None else checked_seed(seed)
+        seeds: Sequence[int | None] = super().seed(self.np_random_seed)
+        return seeds
 
     def step_async(self, actions: np.ndarray) -> None:
         """Keep the actions (num_envs, chunk * A) float32 in [-1, 1] for `step_wait`."""
@@ -97,7 +108,8 @@ class EpisodesVecEnv(VecEnv):
             raise ResetNeeded(f"call reset() before {what}: no episode has begun")
 
     def close(self) -> None:
-        """Free what the episodes hold; safe to call twice."""
+        """Free what the episodes hold; safe to call twice, and a later `reset` opens the environment again."""
+        self._begun = False
         self.episodes.close()
 
     def get_attr(self, attr_name: str, indices: None | int | Iterable[int] = None) -> list[Any]:
@@ -143,5 +155,5 @@ class RLAWorldVecEnv(EpisodesVecEnv):
         device: str = "cpu",
         **options: Any,
     ) -> None:
-        settings = EpisodeOptions(**options)
+        settings = episode_options(self, options)
         super().__init__(DreamEpisodes(ckpt, num_envs, settings, steps, temperature, precision, device))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable, Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ from typing import Any, ClassVar, Protocol
 
 import numpy as np
 
-from rla_gym.data.workers import answering, raise_failure, spawned
+from rla_gym.data.workers import answering, died, raise_failure, spawned
 from rla_gym.tasks import Task, make_task
+from rla_gym.tasks.offscreen import RenderingError
 
 Start = np.ndarray | int
 """How an episode begins: a simulator state (S,) float64 to restore, or a seed of the task's own reset."""
@@ -53,6 +55,7 @@ class LocalSimulators:
 
     Raises:
         RuntimeError: a step without a start, or the process was forked from one in which some were used.
+        RenderingError: they are used in another thread than before, and OpenGL does not follow.
     """
 
     _drawn_in: ClassVar[int | None] = None
@@ -61,6 +64,7 @@ class LocalSimulators:
     def __init__(self, task: str) -> None:
         self._name = task
         self._tasks: dict[int, Task] = {}
+        self._thread: int | None = None
 
     def start(self, starts: Mapping[int, Start]) -> dict[int, Observed]:
         self._refuse_forks()
@@ -80,7 +84,7 @@ class LocalSimulators:
         self._tasks = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_name": self._name, "_tasks": {}}
+        return {"_name": self._name, "_tasks": {}, "_thread": None}
 
     def _refuse_forks(self) -> None:
         if LocalSimulators._drawn_in not in (None, os.getpid()):
@@ -111,9 +115,24 @@ class LocalSimulators:
                 break
         return self._look(task, success=solved, steps=done)
 
+    def _render(self, task: Task) -> np.ndarray:
+        here = threading.get_ident()
+        try:
+            frame = task.render()
+        except Exception as error:
+            # PyOpenGL has an error class a backend, of no common base but its package.
+            if not type(error).__module__.startswith("OpenGL") or self._thread in (None, here):
+                raise
+            raise RenderingError(
+                "the simulator was first rendered in another thread, where its OpenGL context is: reset and step the "
+                "environment in one thread, or make one in each"
+            ) from error
+        self._thread = here
+        return frame
+
     def _look(self, task: Task, success: bool, steps: int) -> Observed:
         return Observed(
-            frame=task.render(),
+            frame=self._render(task),
             proprio=np.asarray(task.proprioception(), np.float32),
             objects=np.asarray(task.object_state(), np.float32),
             success=success,
@@ -124,7 +143,8 @@ class LocalSimulators:
 class WorkerSimulators:
     """Simulators in spawned processes that step and render; simulator i lives in worker i modulo their number.
 
-    A script that makes one must do so under `if __name__ == "__main__":`.
+    A script that makes one must do so under `if __name__ == "__main__":`, as each worker imports the script again. Once
+    closed, the next start opens them anew.
 
     Raises:
         ValueError: `workers` is under 1.
@@ -137,12 +157,17 @@ class WorkerSimulators:
     def __init__(self, task: str, workers: int) -> None:
         if workers < 1:
             raise ValueError(f"workers={workers}: expected at least 1")
-        self._process = os.getpid()
+        self._process, self._task, self._workers = os.getpid(), task, workers
         self._stack = ExitStack()
-        self._processes = self._stack.enter_context(spawned(_serve, (task,), workers))
+        self._open()
+
+    def _open(self) -> None:
+        self._processes = self._stack.enter_context(spawned(_serve, (self._task,), self._workers))
         self._connections: list[Connection] = list(self._processes)
 
     def start(self, starts: Mapping[int, Start]) -> dict[int, Observed]:
+        if not self._connections and os.getpid() == self._process:
+            self._open()
         return self._ask("start", starts, ())
 
     def step(self, chunks: Mapping[int, np.ndarray], whole: bool = False) -> dict[int, Observed]:
@@ -166,13 +191,16 @@ class WorkerSimulators:
                 "'spawn' start method, or make an environment here"
             )
         if not self._connections:
-            raise RuntimeError("the simulators are closed: make a new environment")
+            raise RuntimeError("the simulators are closed: reset the environment first")
         count = len(self._connections)
         asked = []
         for number, connection in enumerate(self._connections):
             part = {index: value for index, value in values.items() if index % count == number}
             if part:
-                connection.send((what, part, options))
+                try:
+                    connection.send((what, part, options))
+                except BrokenPipeError as error:
+                    raise RuntimeError(died("a simulator process", self._processes[connection])) from error
                 asked.append(connection)
         observed: dict[int, Observed] = {}
         for connection in asked:
@@ -184,10 +212,7 @@ class WorkerSimulators:
         try:
             answer: dict[Any, Any] = connection.recv()
         except (EOFError, ConnectionResetError) as error:
-            process.join(timeout=5)
-            raise RuntimeError(
-                f"a simulator process died without a word (exit code {process.exitcode}; -9 is often a lack of memory)"
-            ) from error
+            raise RuntimeError(died("a simulator process", process)) from error
         raise_failure(answer, "a simulator process failed")
         return answer
 

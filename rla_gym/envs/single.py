@@ -8,13 +8,16 @@ import gymnasium as gym
 import numpy as np
 
 from rla_gym.envs.episodes import Episodes
-from rla_gym.envs.spaces import Observation, action_space, observation_space, row_of
-from rla_gym.envs.viewer import Window, beside, keys_to_action, reference_picture
+from rla_gym.envs.reset_arguments import own_seed
+from rla_gym.envs.spaces import Observation, action_space, observation_space, real_array, row_of
+from rla_gym.envs.time_limit import ToldLimit
+from rla_gym.envs.viewer import Window, beside, check_rendering, keys_to_action, reference_picture
+from rla_gym.seeds import checked_seed
 
 RENDER_MODES = ("human", "rgb_array", "rgb_array_list")
 
 
-class EpisodeEnv(gym.Env[Any, np.ndarray]):
+class EpisodeEnv(ToldLimit, gym.Env[Any, np.ndarray]):
     """A Gymnasium environment over `Episodes` of batch 1.
 
     Args:
@@ -32,12 +35,7 @@ class EpisodeEnv(gym.Env[Any, np.ndarray]):
 
     def __init__(self, episodes: Episodes, render_mode: str | None, render_reference: bool = False) -> None:
         config = episodes.bundle.config
-        if render_mode not in (None, *RENDER_MODES):
-            raise ValueError(f"render_mode={render_mode!r}: expected None or one of {', '.join(RENDER_MODES)}")
-        if render_reference and config.image_decoder is None:
-            raise ValueError(
-                f"render_reference=True: checkpoint {config.name!r} has no image decoder to show its references with"
-            )
+        render_reference = check_rendering(episodes, render_mode, RENDER_MODES, render_reference)
         self.episodes, self.render_mode, self.render_reference = episodes, render_mode, render_reference
         self.observation_space = observation_space(episodes.bundle, episodes.options.obs_mode)
         self.action_space = action_space(episodes.bundle, episodes.chunk)
@@ -54,15 +52,17 @@ class EpisodeEnv(gym.Env[Any, np.ndarray]):
         """Begin an episode; a closed environment opens again.
 
         Args:
-            seed: of this and all later episodes; without one the episodes go on from the seed before.
+            seed: of this and all later episodes, modulo 2^64; without one the episodes go on from the seed before. At
+                the first reset that is `np_random_seed`, with which it can be replayed.
             options: where to start, if that is not to be drawn; see the environment's page.
 
         Raises:
-            ValueError: an unknown option, or a reference or frame that does not exist.
+            ValueError: an unknown option, a reference or frame that does not exist, or a seed that is none.
         """
+        seed = None if seed is None else checked_seed(seed)
         super().reset(seed=seed)
         if seed is None and not self._seeded:
-            seed = int(self.np_random.integers(2**31))
+            seed = own_seed(self)
         row = np.zeros(1, np.int64)
         if seed is not None:
             self.episodes.seed(row, [seed])
@@ -83,7 +83,7 @@ class EpisodeEnv(gym.Env[Any, np.ndarray]):
         self._need_episode("step")
         if self._ended is not None:
             raise gym.error.ResetNeeded(f"step after the episode was {self._ended}: call reset() to begin another")
-        step = self.episodes.step(np.asarray(action)[None])
+        step = self.episodes.step(real_array(action, "actions")[None])
         terminated, truncated = bool(step.terminated[0]), bool(step.truncated[0])
         if terminated or truncated:
             self._ended = "terminated" if terminated else "truncated"

@@ -93,19 +93,39 @@ def put_rows(target: Observation, rows: np.ndarray, source: Observation) -> None
         target[rows] = source
 
 
-def checked_chunks(actions: np.ndarray, batch: int, chunk: int, action_size: int) -> np.ndarray:
+def checked_chunks(
+    actions: Any, batch: int, chunk: int, action_size: int, resting: np.ndarray | None = None
+) -> np.ndarray:
     """Chunks (batch, chunk, A) float32 of flattened actions (batch, chunk * A), clipped to [-1, 1].
 
+    Args:
+        actions: an array, or nested lists, of real numbers.
+        resting: (batch,) bool, rows whose actions are ignored and become 0.
+
     Raises:
-        ValueError: another shape, or NaN or infinite values.
+        ValueError: another shape or type, or NaN or infinite values.
     """
-    array = np.asarray(actions, np.float32)
+    array = real_array(actions, "actions")
     if array.shape != (batch, chunk * action_size):
         raise ValueError(
             f"actions have shape {array.shape}, expected ({batch}, {chunk * action_size}): {chunk} control steps of "
             f"{action_size} numbers, flattened, for each of {batch} environments"
         )
+    if resting is not None and resting.any():
+        array = np.where(resting[:, None], np.float32(0.0), array)
     if not np.isfinite(array).all():
         bad = np.flatnonzero(~np.isfinite(array).all(axis=1)).tolist()
         raise ValueError(f"actions of environments {bad} hold NaN or infinite values: check the policy")
     return np.clip(array, -1.0, 1.0).reshape(batch, chunk, action_size)
+
+
+def real_array(values: Any, name: str) -> np.ndarray:
+    """`values` as a float32 array; a ValueError unless they are real numbers in equal rows."""
+    try:
+        array = np.asarray(values)
+    except (TypeError, ValueError) as error:
+        raise ValueError(f"{name} make no array ({error}): expected rows of equally many real numbers") from error
+    if array.dtype.kind not in "fiub":
+        raise ValueError(f"{name} are of dtype {array.dtype}: expected real numbers, such as float32")
+    real: np.ndarray = array.astype(np.float32)
+    return real

@@ -15,13 +15,14 @@ from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
 from rla_gym.envs.dream_episodes import DreamEpisodes
 from rla_gym.envs.episodes import Episodes, EpisodeStep
-from rla_gym.envs.options import EpisodeOptions
-from rla_gym.envs.reset_arguments import asked_rows, listed_seeds
+from rla_gym.envs.options import episode_options
+from rla_gym.envs.reset_arguments import asked_rows, listed_seeds, own_seed
 from rla_gym.envs.spaces import Observation, action_space, observation_space, put_rows, row_of
-from rla_gym.envs.viewer import beside, reference_picture
+from rla_gym.envs.time_limit import ToldLimit, shortened
+from rla_gym.envs.viewer import beside, check_rendering, reference_picture
 
 
-class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
+class EpisodesVectorEnv(ToldLimit, VectorEnv[Observation, np.ndarray, np.ndarray]):
     """Any `Episodes` as a Gymnasium vector environment; in all it returns like `SyncVectorEnv` over single ones.
 
     Args:
@@ -48,15 +49,10 @@ class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
     ) -> None:
         config = episodes.bundle.config
-        if render_mode not in (None, *self.metadata["render_modes"]):
-            raise ValueError(
-                f"render_mode={render_mode!r}: expected None or 'rgb_array'; for a window wrap it in "
-                "gymnasium.wrappers.vector.HumanRendering"
-            )
-        if render_reference and config.image_decoder is None:
-            raise ValueError(
-                f"render_reference=True: checkpoint {config.name!r} has no image decoder to show its references with"
-            )
+        hint = "; for a window wrap it in gymnasium.wrappers.vector.HumanRendering"
+        render_reference = check_rendering(
+            episodes, render_mode, self.metadata["render_modes"], render_reference, hint
+        )
         values = [mode.value for mode in AutoresetMode]
         if not isinstance(autoreset_mode, AutoresetMode) and autoreset_mode not in values:
             raise ValueError(f"autoreset_mode={autoreset_mode!r}: expected one of {', '.join(values)}")
@@ -83,14 +79,15 @@ class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         """Begin an episode in every environment, or in those of `options["reset_mask"]`.
 
         Args:
-            seed: an int s, with which environment i gets s + i, or one for each; where it is None, the episodes go on
-                from the seed before.
+            seed: an int s, with which environment i gets s + i (modulo 2^64), or one for each; where it is None, the
+                episodes go on from the seed before, and those that never had one get s = `np_random_seed`.
             options: "reset_mask", (num_envs,) bool, which environments to reset; the others keep their observations and
                 have no infos. Further options say where all that are reset start; see the page of `RLAWorldEnv`.
 
         Raises:
-            ValueError: another number of seeds, a mask that is no such array or has no True, an unknown option, or a
+            ValueError: another number of seeds, a mask of another shape or without a True, an unknown option, or a
                 reference or frame that does not exist.
+            TypeError: a mask that is no NumPy array of bools.
             gymnasium.error.ResetNeeded: the first reset has a mask that leaves some out.
         """
         given = dict(options or {})
@@ -98,8 +95,9 @@ class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         if self._observation is None and len(rows) < self.num_envs:
             raise gym.error.ResetNeeded("reset_mask at the first reset: call reset() for all environments first")
         seeds = listed_seeds(seed, self.num_envs)
-        super().reset(seed=int(seed) if isinstance(seed, int | np.integer) else None)
+        super().reset(seed=seeds[0] if isinstance(seed, int | np.integer) else None)
         self._seed(rows, seeds)
+        self.closed = False
         infos: dict[str, Any] = {}
         for row, info in self._begin(rows, given).items():
             infos = self._add_info(infos, info, row)
@@ -160,7 +158,8 @@ class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         return tuple(beside(*pair) for pair in zip(pictures, references, strict=True))
 
     def close_extras(self, **kwargs: Any) -> None:
-        """Free what the episodes hold; `close` calls it once."""
+        """Free what the episodes hold; `close` calls it once, and a later `reset` opens the environment again."""
+        self._observation = None
         self.episodes.close()
 
     def _begin(self, rows: np.ndarray, options: dict[str, Any] | None = None) -> dict[int, dict[str, Any]]:
@@ -179,7 +178,7 @@ class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         """Seed those of environments `rows` (n,) that are given a seed, and those that never had one."""
         unseeded = [row for row in rows.tolist() if seeds[row] is None and not self._seeded[row]]
         if unseeded:
-            first = int(self.np_random.integers(2**31))
+            first = own_seed(self)
             for row in unseeded:
                 seeds[row] = first + row
         given = {row: seed for row in rows.tolist() if (seed := seeds[row]) is not None}
@@ -207,7 +206,7 @@ class EpisodesVectorEnv(VectorEnv[Observation, np.ndarray, np.ndarray]):
         return row_of(self._observation, slice(None))
 
 
-class RLAWorldVectorEnv(EpisodesVectorEnv):
+class RLAWorldVectorEnv(EpisodesVectorEnv, VectorEnv[Observation, np.ndarray, np.ndarray]):
     """`num_envs` dreams as one batch: what `gymnasium.make_vec("RLAWorld-v0", num_envs=...)` makes.
 
     Environment i reset with the seed s is `RLAWorldEnv` reset with the seed s + i: the same observations, rewards and
@@ -221,9 +220,8 @@ class RLAWorldVectorEnv(EpisodesVectorEnv):
     - `num_envs=1`.
     - `autoreset_mode="NextStep"`: also `"SameStep"` and `"Disabled"`; see `EpisodesVectorEnv`.
     - `render_mode=None`: or `"rgb_array"`, a tuple of pictures; `render_reference=False`.
-    - `max_episode_steps=None`: chunks. `make_vec` passes it on, so it can also lengthen episodes; `make`, and
-      `make_vec` with `vectorization_mode="sync"` or `"async"`, keep it for a time limit of their own, which can only
-      shorten them.
+    - `max_episode_steps=None`: steps after which an episode is truncated at the latest, as Gymnasium's `TimeLimit` does
+      it around a single environment; it can only shorten what `time_limit` and the checkpoint say.
     - As of `RLAWorldEnv`: `steps`, `temperature`, `precision`, `device`, and all its options.
     """
 
@@ -238,7 +236,10 @@ class RLAWorldVectorEnv(EpisodesVectorEnv):
         device: str = "cpu",
         render_reference: bool = False,
         autoreset_mode: AutoresetMode | str = AutoresetMode.NEXT_STEP,
+        max_episode_steps: int | None = None,
         **options: Any,
     ) -> None:
-        episodes = DreamEpisodes(ckpt, num_envs, EpisodeOptions(**options), steps, temperature, precision, device)
+        settings = episode_options(self, options)
+        episodes = DreamEpisodes(ckpt, num_envs, settings, steps, temperature, precision, device)
+        shortened(episodes, max_episode_steps)
         super().__init__(episodes, render_mode, render_reference, autoreset_mode)

@@ -3,13 +3,19 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Sequence
 from itertools import combinations, product
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from rla_gym.bundle import Bundle
+from rla_gym.checks import checked
 from rla_gym.extras import require
 from rla_gym.tasks.offscreen import RenderingError
+
+if TYPE_CHECKING:
+    from rla_gym.envs.episodes import Episodes
 
 GAP = 4
 """Columns of black between two pictures."""
@@ -69,6 +75,30 @@ class Window:
         if self._open:
             require("pygame", extra="play").display.quit()
             self._open = False
+
+
+def check_rendering(
+    episodes: Episodes, render_mode: str | None, modes: Sequence[str], render_reference: bool, hint: str = ""
+) -> bool:
+    """`render_reference` as a bool, if the episodes can be shown as asked.
+
+    Raises:
+        ValueError: a mode that is none of `modes` or None, or something to show without an image decoder.
+    """
+    if render_mode not in (None, *modes):
+        raise ValueError(f"render_mode={render_mode!r}: expected None or one of {', '.join(modes)}{hint}")
+    config = episodes.bundle.config
+    if render_mode is not None and not episodes.has_images:
+        raise ValueError(
+            f"render_mode={render_mode!r}: checkpoint {config.name!r} has no image decoder, so its dreams have no "
+            "frames; take render_mode=None, or train and export one with `rla-gym train image-decoder`"
+        )
+    beside_it: bool = checked("render_reference", render_reference, bool)
+    if beside_it and config.image_decoder is None:
+        raise ValueError(
+            f"render_reference=True: checkpoint {config.name!r} has no image decoder to show its references with"
+        )
+    return beside_it
 
 
 def beside(left: np.ndarray, right: np.ndarray) -> np.ndarray:

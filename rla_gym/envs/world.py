@@ -5,14 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import gymnasium as gym
+import numpy as np
+
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT
 from rla_gym.envs.dream_episodes import DreamEpisodes
-from rla_gym.envs.options import EpisodeOptions
+from rla_gym.envs.options import episode_options
 from rla_gym.envs.single import EpisodeEnv
 
 
-class RLAWorldEnv(EpisodeEnv):
+class RLAWorldEnv(EpisodeEnv, gym.Env[Any, np.ndarray]):  # the second for skrl, which looks at direct bases
     """A task as a learned world model dreams it.
 
     ## Description
@@ -67,18 +70,21 @@ class RLAWorldEnv(EpisodeEnv):
     - `"reference": 3`, its number; `"frame": 0`, the frame to start from. A reference alone starts at its first frame.
     - `"goal": 20`, the reference's frame to reach instead of its last; `"goal": (5, 20)`, that of another reference.
 
-    The noise of step t of episode n is a function of (seed, n, t), so the same seed gives the same episodes. A reset
-    without a seed goes on to the next episode of the seed before.
+    The noise of step t of episode n is a function of (seed, n, t), so the same seed gives the same episodes. Seeds are
+    whole numbers of any size, taken modulo 2^64. A reset without a seed goes on to the next episode of the seed before;
+    where there was none the seed is `np_random_seed`, with which the episodes can be replayed.
 
     ## Episode End
 
-    Truncated after `max_episode_steps` chunks, with `end_with_reference` when the reference is over, and with
+    Truncated after `time_limit` steps, with `end_with_reference` when the reference is over, and with
     `disagreement_limit` when the dream is too uncertain. Terminated when the distance to the goal falls under the
     threshold, if there is one and `terminate_on_success` is set. A step after the end, or before a reset, raises
     `gymnasium.error.ResetNeeded`. `info` has
 
     - `reference`, `frame` (of the reference, at the same time), `distance` (that the reward is about), `goal_distance`,
       `success`, and the same as `is_success`, which Stable-Baselines3 logs as `rollout/success_rate`;
+    - after a step `clamped`, the fraction of predicted values outside the range of the training data: they are put back
+      to its edge;
     - with `uncertainty="disagreement"` or `"both"`: `disagreement` of samples of this step, and `disagreement_total`,
       the root of the sum of its squares over the episode, which follows the error that has added up;
     - with `uncertainty="data_distance"` or `"both"`: `data_distance` of the state and actions to those recorded, about
@@ -102,9 +108,10 @@ class RLAWorldEnv(EpisodeEnv):
     - `dataset=None`: other recordings to start from and be rewarded against than the checkpoint's: a token store, a
       data set's folder or file, or `References`.
     - `p_initial_frame=0.5`.
-    - `max_episode_steps=None`: steps; None takes the checkpoint's, in control steps, or with
-      `end_with_reference` as many as the longest reference. `gym.make` keeps this one for its
-      own time limit, which comes on top and so can only shorten episodes; make `RLAWorldEnv` itself for longer ones.
+    - `time_limit=None`: steps after which an episode is truncated; None takes the checkpoint's, in control steps, or
+      with `end_with_reference` as many as the longest reference. `spec.max_episode_steps` says it. The argument
+      `max_episode_steps` of `gymnasium.make` is Gymnasium's own `TimeLimit`, which comes on top: it can shorten
+      episodes, never lengthen them.
     - `chunk=None`: control steps a step, at most the checkpoint's, which None takes.
     - `steps=None`, `temperature=None`: evaluations of the flow, and the factor of the initial noise, of which 0 is the
       central sample. Evaluations are Euler steps or, where noise is drawn and their number is even, midpoint steps of
@@ -127,6 +134,8 @@ class RLAWorldEnv(EpisodeEnv):
 
     ## Known failure modes
 
+    - A model that was trained too little drifts: `clamped` says how much of a step lay outside the data. Where it
+      predicts NaN or infinite values the step raises a FloatingPointError that names the checkpoint.
     - A dream is only good near its data, and errors add up over an episode: objects may fade, split or jump after many
       chunks.
     - Actions unlike those recorded (long stillness, full reversals) can move things that a pusher would not touch.
@@ -149,5 +158,6 @@ class RLAWorldEnv(EpisodeEnv):
         render_reference: bool = False,
         **options: Any,
     ) -> None:
-        episodes = DreamEpisodes(ckpt, 1, EpisodeOptions(**options), steps, temperature, precision, device)
+        settings = episode_options(self, options)
+        episodes = DreamEpisodes(ckpt, 1, settings, steps, temperature, precision, device)
         super().__init__(episodes, render_mode, render_reference)

@@ -122,4 +122,5 @@ def test_an_agent_of_a_recorded_robot_is_trained_and_saved(
     assert (out / file).is_file() and json.loads((out / "result.json").read_text())["episodes"] == 0
     if name in ("bc", "ppo_sb3"):
         policy = rla_gym.RobotPolicy(robot, out / file)
-        assert policy.act(np.zeros((112, 112, 3), np.uint8), np.zeros(policy.bundle.config.proprio_size)).shape == (4, 2)
+        felt = np.zeros(policy.bundle.config.proprio_size)
+        assert policy.act(np.zeros((112, 112, 3), np.uint8), felt).shape == (4, 2)

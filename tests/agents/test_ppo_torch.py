@@ -80,7 +80,7 @@ def test_it_learns_what_pays_and_what_to_expect() -> None:
 
 def test_the_script_dreams_learns_and_is_judged(checkpoint: Path, tmp_path: Path) -> None:
     settings = {"num_envs": 4, "total_timesteps": 64, "n_steps": 8, "n_epochs": 1, "real_envs": 2, "hidden": (16,)}
-    result = run("ppo_torch", checkpoint, tmp_path, max_episode_steps=4, **settings)
+    result = run("ppo_torch", checkpoint, tmp_path, time_limit=4, **settings)
     assert len(result["before"]) == len(result["after"])
     with (tmp_path / "progress.csv").open() as file:
         rows = list(csv.DictReader(file))

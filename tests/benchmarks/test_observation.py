@@ -46,7 +46,7 @@ def test_demonstrations_are_seen_in_both_ways(bundle: Bundle) -> None:
 
 def test_the_simulator_is_seen_in_the_same_way(bundle: Bundle) -> None:
     """Also in the step in which an episode ends and another begins."""
-    env = rla_gym.RLARealVecEnv(bundle, 2, workers=0, start="task", max_episode_steps=2)
+    env = rla_gym.RLARealVecEnv(bundle, 2, workers=0, start="task", time_limit=2)
     wrapped = TrueState(env)
     wrapped.seed(5)
     seen, ended = wrapped.reset(), 0

@@ -36,7 +36,7 @@ class Pressed(RLAWorldEnv):
     """A dream with a person before it: before step i the events `presses[i]` happen."""
 
     def __init__(self, bundle: Bundle, presses: dict[int, list[Any]], **options: Any) -> None:
-        super().__init__(bundle, render_mode="rgb_array", chunk=2, max_episode_steps=50, **options)
+        super().__init__(bundle, render_mode="rgb_array", chunk=2, time_limit=50, **options)
         self.presses, self.actions = presses, []
 
     def step(self, action: np.ndarray) -> Any:
@@ -90,7 +90,7 @@ def test_time_stands_still_while_no_key_is_pressed(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("more", [[], ["--real", "--no-reference"]])
 def test_the_command(checkpoint: Path, capsys: pytest.CaptureFixture[str], more: list[str]) -> None:
-    arguments = ["play", "--ckpt", str(checkpoint), "--episodes", "2", "--max-episode-steps", "2", *FAST, *more]
+    arguments = ["play", "--ckpt", str(checkpoint), "--episodes", "2", "--time-limit", "2", *FAST, *more]
     assert main(arguments) == 0
     lines = capsys.readouterr().out.splitlines()
     assert lines[0].startswith("arrows, or a d s w")
@@ -103,7 +103,7 @@ def test_defaults(checkpoint: Path) -> None:
     assert isinstance(dream, RLAWorldEnv) and dream.render_reference
     # Two control steps a key press, and episodes as long as the checkpoint's 12 chunks of 4.
     assert (dream.episodes.chunk, dream.episodes.limit, dream.metadata["render_fps"]) == (2, 24, 5)
-    real: EpisodeEnv = Play(ckpt=str(checkpoint), real=True, chunk=4, max_episode_steps=7).environment()
+    real: EpisodeEnv = Play(ckpt=str(checkpoint), real=True, chunk=4, time_limit=7).environment()
     assert isinstance(real, RLARealEnv)
     assert (real.episodes.chunk, real.episodes.limit) == (4, 7)
 
@@ -123,7 +123,7 @@ def test_scores(capsys: pytest.CaptureFixture[str]) -> None:
 
 @pytest.mark.parametrize(
     ("arguments", "told"),
-    [(["--speed", "0"], "speed=0.0"), (["--episodes", "0"], "over 0"), (["--chunk", "9"], "1 to 4")],
+    [(["--speed", "0"], "--speed 0.0: expected"), (["--episodes", "0"], "at least 1"), (["--chunk", "9"], "1 to 4")],
 )
 def test_wrong_arguments(checkpoint: Path, capsys: pytest.CaptureFixture[str], arguments: list[str], told: str) -> None:
     assert main(["play", "--ckpt", str(checkpoint), *arguments]) == 2

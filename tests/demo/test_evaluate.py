@@ -29,7 +29,7 @@ class Rightwards:
 
 @pytest.fixture
 def env(bundle: Bundle) -> Any:
-    made = RLARealVecEnv(bundle, 2, workers=0, start="task", max_episode_steps=3)
+    made = RLARealVecEnv(bundle, 2, workers=0, start="task", time_limit=3)
     yield made
     made.close()
 
@@ -56,7 +56,7 @@ def test_metres_are_those_of_the_simulator(env: Any, bundle: Bundle) -> None:
 
 
 def test_dreams_tell_goal_distances(bundle: Bundle) -> None:
-    env = RLAWorldVecEnv(bundle, 3, max_episode_steps=2, terminate_on_success=False, references="all")
+    env = RLAWorldVecEnv(bundle, 3, time_limit=2, terminate_on_success=False, references="all")
     evaluation = run_episodes(Still(), env, 4, 0)
     assert evaluation.goal_distance is not None and evaluation.goal_distance > 0
     assert metres_to_target(evaluation, bundle.config.object_names) is None

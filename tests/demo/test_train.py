@@ -53,7 +53,7 @@ def test_the_option_of_the_environment_pays_what_the_wrapper_would(
 
 def test_in_the_simulator_the_bonus_is_for_the_tasks_own_rule(bundle: Bundle) -> None:
     """There the option pays by the distance, so that the demonstration wraps the environment instead."""
-    options: dict[str, Any] = {"workers": 0, "success_threshold": 1e6, "max_episode_steps": 3}
+    options: dict[str, Any] = {"workers": 0, "success_threshold": 1e6, "time_limit": 3}
     plain, solved = play(RLARealVecEnv(bundle, 6, **options))
     optioned, _ = play(RLARealVecEnv(bundle, 6, success_bonus=2.0, **options))
     wrapped, _ = play(SuccessBonus(RLARealVecEnv(bundle, 6, **options), 2.0))

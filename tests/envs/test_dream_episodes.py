@@ -37,7 +37,7 @@ def test_uncertainties_are_off_and_change_nothing(bundle: Bundle, temperature: f
 
 @pytest.mark.parametrize("space", ["tokens", "latent"])
 def test_a_batch_tells_what_single_environments_tell(bundle: Bundle, space: str) -> None:
-    options = {"uncertainty": "both", "disagreement_space": space, "max_episode_steps": 2, **ENDLESS}
+    options = {"uncertainty": "both", "disagreement_space": space, "time_limit": 2, **ENDLESS}
     batch, singles = RLAWorldVecEnv(bundle, 3, **options), [RLAWorldEnv(bundle, **options) for _ in range(3)]
     batch.seed(8)
     batch.reset()

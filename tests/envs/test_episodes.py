@@ -116,7 +116,7 @@ def test_episodes_end_with_their_reference(bundle: Bundle, chunk: int) -> None:
     while not env.step(still)[3]:
         steps += 1
     assert steps + 1 == -(-(int(bundle.references.lengths[0]) - 1) // chunk)
-    shorter = RLAWorldEnv(bundle, end_with_reference=True, max_episode_steps=1, chunk=chunk, **ENDLESS)
+    shorter = RLAWorldEnv(bundle, end_with_reference=True, time_limit=1, chunk=chunk, **ENDLESS)
     shorter.reset(seed=0, options={"reference": 0})
     assert shorter.step(still)[3]
 

@@ -123,7 +123,7 @@ def test_threads_change_nothing_for_long(
 @pytest.mark.parametrize("mode", ["NextStep", "SameStep", "Disabled"])
 def test_resets_by_hand_change_nothing(mode: str, bundle: Bundle) -> None:
     """Environments are reset at random, some with a new seed, while others go on."""
-    options = {"temperature": 1.0, "success_threshold": 0.04, "max_episode_steps": 1000}
+    options = {"temperature": 1.0, "success_threshold": 0.04, "time_limit": 1000}
     batch = RLAWorldVectorEnv(bundle, 3, autoreset_mode=mode, **options)
     singles = [RLAWorldEnv(bundle, **options) for _ in range(3)]
     batch.reset(seed=SEED)
@@ -147,7 +147,7 @@ def test_resets_by_hand_change_nothing(mode: str, bundle: Bundle) -> None:
 
 @pytest.mark.parametrize("start", ["reference", "task"])
 def test_real_simulators_tell_the_same_through_every_face(start: str, checkpoint: Path) -> None:
-    options: dict[str, Any] = {"start": start, "max_episode_steps": 3}
+    options: dict[str, Any] = {"start": start, "time_limit": 3}
     alone = {row: single_stream(RLARealEnv(checkpoint, **options), SEED + row, actions, 8) for row in (0, 2)}
     assert_same(sb3_streams(RLARealVecEnv(checkpoint, 3, 0, **options), SEED, actions, 8), alone, "sb3")
     for mode in ("NextStep", "SameStep", "Disabled"):

@@ -138,7 +138,7 @@ def test_the_metric_is_the_checkpoints_where_it_can_be(bundle: Bundle) -> None:
 
 
 def test_each_row_of_a_batch_has_its_goal(bundle: Bundle) -> None:
-    env = RLAWorldGoalVecEnv(bundle, 3, success_threshold=NEAR, max_episode_steps=2)
+    env = RLAWorldGoalVecEnv(bundle, 3, success_threshold=NEAR, time_limit=2)
     env.seed(0)
     env.set_options([{"reference": 0, "goal": (5, 2)}, {"reference": 1}, {"reference": 4, "goal": 3}])
     goals = env.reset()["desired_goal"].copy()
@@ -223,7 +223,7 @@ def test_only_the_goal_environment_has_compute_reward(bundle: Bundle) -> None:
 
 
 def test_her_learns_in_dreams(checkpoint: Path) -> None:
-    env = RLAWorldGoalVecEnv(checkpoint, 4, success_threshold=NEAR, max_episode_steps=4)
+    env = RLAWorldGoalVecEnv(checkpoint, 4, success_threshold=NEAR, time_limit=4)
     agent = SAC(
         "MultiInputPolicy",
         env,

@@ -134,9 +134,9 @@ def test_the_dream_and_the_simulator_start_alike(bundle: Bundle) -> None:
 
 @pytest.mark.parametrize(("start", "workers"), [("task", 2), ("reference", 0)])
 def test_rows_equal_single_environments(checkpoint: Path, start: str, workers: int) -> None:
-    batched = RLARealVecEnv(checkpoint, 3, workers=workers, start=start, max_episode_steps=2)
+    batched = RLARealVecEnv(checkpoint, 3, workers=workers, start=start, time_limit=2)
     try:
-        singles = [RLARealEnv(checkpoint, start=start, max_episode_steps=2) for _ in range(3)]
+        singles = [RLARealEnv(checkpoint, start=start, time_limit=2) for _ in range(3)]
         batched.seed(5)
         observations = batched.reset()
         for index, env in enumerate(singles):

@@ -24,7 +24,7 @@ ACTIONS = np.random.default_rng(0).uniform(-1, 1, (20, 3, 8)).astype(np.float32)
 
 def play(bundle: Bundle, **options: Any) -> tuple[np.ndarray, list[list[dict[str, Any]]]]:
     """Rewards (20, 3) and infos of three environments with the same seeds and actions."""
-    env = RLAWorldVecEnv(bundle, 3, max_episode_steps=6, **options)
+    env = RLAWorldVecEnv(bundle, 3, time_limit=6, **options)
     env.seed(5)
     env.reset()
     steps = [env.step(actions) for actions in ACTIONS]
@@ -58,7 +58,7 @@ def test_normalisation_scales_and_the_same_seed_gives_the_same(bundle: Bundle, k
     normalized, _ = play(bundle, normalize_reward=kind, reward_scale=1000.0)
     assert np.array_equal(np.sign(plain), np.sign(normalized))
     assert 0.2 < np.abs(normalized[10:]).mean() < 5 < 100 * np.abs(plain).mean()
-    env = RLAWorldVecEnv(bundle, 3, max_episode_steps=6, normalize_reward=kind, reward_scale=1000.0)
+    env = RLAWorldVecEnv(bundle, 3, time_limit=6, normalize_reward=kind, reward_scale=1000.0)
     for _ in range(2):
         env.seed(5)
         env.reset()

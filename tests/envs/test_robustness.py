@@ -78,7 +78,7 @@ def test_lists_and_other_number_types_are_actions_too(bundle: Bundle) -> None:
 
 @BOTH
 def test_a_step_needs_an_episode_that_runs(bundle: Bundle, kind: Any) -> None:
-    env = kind(bundle, max_episode_steps=2, terminate_on_success=False)
+    env = kind(bundle, time_limit=2, terminate_on_success=False)
     with pytest.raises(gym.error.ResetNeeded, match="before a reset"):
         env.step(STILL)
     env.reset(seed=0)
@@ -132,7 +132,7 @@ def grown(checkpoint: Path, num_envs: int, warm_up: int, steps: int) -> tuple[fl
 
     A step of a batch counts as `num_envs` steps, one of each environment.
     """
-    env = rla_gym.RLAWorldVecEnv(checkpoint, num_envs, temperature=1.0, max_episode_steps=5)
+    env = rla_gym.RLAWorldVecEnv(checkpoint, num_envs, temperature=1.0, time_limit=5)
     env.seed(0)
     env.reset()
     generator = np.random.default_rng(0)

@@ -15,7 +15,7 @@ from rla_gym.envs.sb3 import RLAWorldVecEnv
 from rla_gym.envs.world import RLAWorldEnv
 from tests.envs.videos import assert_shows
 
-OPTIONS = {"max_episode_steps": 3, "temperature": 1.0, "success_threshold": 0.02}
+OPTIONS = {"time_limit": 3, "temperature": 1.0, "success_threshold": 0.02}
 
 
 @pytest.mark.parametrize("num_envs", [3, 11])
@@ -46,7 +46,7 @@ def test_rows_equal_single_environments(checkpoint: Path, num_envs: int) -> None
 
 def test_dict_and_pixel_observations_reset(checkpoint: Path) -> None:
     for obs_mode in ("dict", "pixels"):
-        env = RLAWorldVecEnv(checkpoint, 2, obs_mode=obs_mode, max_episode_steps=1)
+        env = RLAWorldVecEnv(checkpoint, 2, obs_mode=obs_mode, time_limit=1)
         env.seed(0)
         env.reset()
         observation, _, dones, infos = env.step(np.zeros((2, 8), np.float32))
@@ -77,7 +77,7 @@ def test_pictures(checkpoint: Path) -> None:
 
 
 def test_stable_baselines_wrappers_go_on_top(bundle: Bundle) -> None:
-    options = {"max_episode_steps": 3, "temperature": 1.0, "success_threshold": 0.0}
+    options = {"time_limit": 3, "temperature": 1.0, "success_threshold": 0.0}
     plain = RLAWorldVecEnv(bundle, 3, **options)
     wrapped = VecNormalize(VecMonitor(RLAWorldVecEnv(bundle, 3, **options)), gamma=0.9)
     plain.seed(1)
@@ -116,7 +116,7 @@ def test_videos(checkpoint: Path, tmp_path: Path) -> None:
 
 
 def test_ppo_learns_a_step(checkpoint: Path) -> None:
-    env = VecMonitor(RLAWorldVecEnv(checkpoint, 4, max_episode_steps=4))
+    env = VecMonitor(RLAWorldVecEnv(checkpoint, 4, time_limit=4))
     agent = PPO("MlpPolicy", env, n_steps=8, batch_size=16, n_epochs=1, seed=0, device="cpu").learn(32)
     assert env.num_envs == 4
     assert len(agent.ep_success_buffer) >= 4, "what Stable-Baselines3 makes its success rate of"

@@ -94,9 +94,9 @@ def test_starts_are_drawn_from_the_asked_references(checkpoint: Path, bundle: Bu
 
 def test_episodes_truncate(checkpoint: Path) -> None:
     def longer() -> gym.Env[Any, Any]:
-        return RLAWorldEnv(str(checkpoint), max_episode_steps=20, success_threshold=0.0)
+        return RLAWorldEnv(str(checkpoint), time_limit=20, success_threshold=0.0)
 
-    shorter = make(checkpoint, max_episode_steps=5, success_threshold=0.0)
+    shorter = make(checkpoint, time_limit=5, success_threshold=0.0)
     for env, expected in ((make(checkpoint, success_threshold=0.0), 12), (shorter, 5), (longer(), 20)):
         env.reset(seed=0)
         count, truncated = 0, False
@@ -138,7 +138,7 @@ def test_actions_are_clipped_and_checked(checkpoint: Path) -> None:
         ({"chunk": 5}, "1 to 4"),
         ({"references": "holdout"}, "validation"),
         ({"references": [99]}, "numbers from 0"),
-        ({"p_initial_frame": 1.5}, "probability"),
+        ({"p_initial_frame": 1.5}, "from 0 to 1"),
         ({"temperature": -1.0}, "at least 0"),
         ({"steps": 0}, "at least 1"),
         ({"precision": "int8"}, "bf16"),

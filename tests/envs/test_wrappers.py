@@ -23,7 +23,7 @@ from rla_gym.envs.wrappers import SingleActions, UncertaintyPenalty, Uncertainty
 
 gym.register_envs(rla_gym)
 
-OPTIONS = {"uncertainty": "both", "max_episode_steps": 3, "success_threshold": 1e-6, "disagreement_samples": 2}
+OPTIONS = {"uncertainty": "both", "time_limit": 3, "success_threshold": 1e-6, "disagreement_samples": 2}
 
 
 def random_actions(steps: int, *shape: int) -> np.ndarray:
@@ -66,9 +66,9 @@ def test_uncertain_episodes_end(checkpoint: Path) -> None:
 def test_vector_penalties(checkpoint: Path, mode: AutoresetMode, native: bool) -> None:
     def batch() -> gym.vector.VectorEnv[Any, Any, Any]:
         if native:
-            return RLAWorldVectorEnv(checkpoint, 2, autoreset_mode=mode, **{**OPTIONS, "max_episode_steps": 2})
+            return RLAWorldVectorEnv(checkpoint, 2, autoreset_mode=mode, **{**OPTIONS, "time_limit": 2})
         # One environment ends two steps before the other, so that resets and steps come together.
-        makers = [lambda steps=steps: make(checkpoint, max_episode_steps=steps) for steps in (1, 3)]
+        makers = [lambda steps=steps: make(checkpoint, time_limit=steps) for steps in (1, 3)]
         return gym.vector.SyncVectorEnv(makers, autoreset_mode=mode)
 
     bare, penalised = batch(), VectorUncertaintyPenalty(batch(), 2.0)

@@ -1,0 +1,39 @@
+"""The numbers of a parsed command are checked before anything else happens, all in one place.
+
+What each may be is declared by its annotation: `steps: Count`, `weight_decay: NonNegative` (see `rla_gym.checks`); what
+declares nothing more than `float` must be finite.
+"""
+
+from __future__ import annotations
+
+from dataclasses import is_dataclass
+from pathlib import Path
+from typing import Any
+
+from rla_gym.checks import checked, expanded, hints
+from rla_gym.cli.flags import RENAMED
+
+
+def check_command(command: Any, prefix: str = "") -> None:
+    """Check the numbers of a parsed command, and expand `~` in its paths; errors name the option (`--flow.steps`).
+
+    Args:
+        command: an instance of a dataclass; nested ones are checked too.
+        prefix: of the names of its options.
+
+    Raises:
+        ValueError: a number that is not finite or out of its range.
+    """
+    for name, kind in hints(type(command)).items():
+        value = getattr(command, name)
+        if is_dataclass(value):
+            # A command's own variants, such as `train flow`, have no prefix; parts of one, `--flow.steps`, have.
+            check_command(value, prefix if name == "model" else f"{prefix}{name}.")
+            continue
+        option = f"--{prefix}{RENAMED.get(name, name)}".replace("_", "-")
+        if isinstance(value, Path):
+            object.__setattr__(command, name, expanded(value))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            checked(option, value, kind)
+        elif isinstance(value, tuple) and all(isinstance(entry, Path) for entry in value):
+            object.__setattr__(command, name, tuple(map(expanded, value)))
