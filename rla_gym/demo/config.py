@@ -24,7 +24,8 @@ class DemoConfig:
     """Threads of torch; more than there are free cores make it much slower."""
 
     demonstrations: int = 100
-    """Successful expert episodes to clone, recorded fresh in the simulator."""
+    """Successful expert episodes to clone, recorded fresh in the simulator; where the task has no scripted expert,
+    training references of the checkpoint."""
     demonstration_noise: float = 0.2
     """Noise level of the scripted expert."""
     clone_epochs: int = 400

@@ -16,6 +16,8 @@ from rla_gym.demo.seeds import stream_seed
 from rla_gym.envs.spaces import observe
 from rla_gym.tasks import Task
 
+FRESH = "recorded fresh in the simulator, successful episodes of the scripted expert"
+REFERENCES = "training references of the checkpoint, as the task has no scripted expert"
 MOST_TRIES = 5
 """Give up after this many times as many episodes as are wanted."""
 
@@ -36,6 +38,8 @@ class Demonstrations:
     """Episodes that were recorded to get so many successful ones."""
     noise: float
     """Noise level of the expert."""
+    source: str = FRESH
+    """Where they are from."""
 
     def __len__(self) -> int:
         return len(self.seeds)
@@ -67,6 +71,38 @@ def record_demonstrations(
         tuple(kept),
         tried,
         noise,
+    )
+
+
+def reference_demonstrations(bundle: Bundle, count: int) -> Demonstrations:
+    """Up to `count` of the checkpoint's training references, for tasks without a scripted expert.
+
+    Raises:
+        ValueError: fewer than two of them hold a whole chunk of recorded actions.
+    """
+    references, size = bundle.references, bundle.config.chunk
+    usable = [int(e) for e in references.select("train") if int(references.lengths[e]) > size][:count]
+    if len(usable) < 2 or references.actions.shape[1] != bundle.config.action_size:
+        raise ValueError(
+            f"{bundle.config.task} has no scripted expert, and checkpoint {bundle.config.name!r} has {len(usable)} "
+            f"training references with {size} recorded actions to clone: export it with more references"
+        )
+    pairs = []
+    for episode in usable:
+        first, length = int(references.starts[episode]), int(references.lengths[episode])
+        windows = chunk_windows(bundle.scale_actions(references.actions[first : first + length - 1].numpy()), size)
+        rows = slice(first, first + len(windows))
+        tokens = bundle.standardize(references.tokens[rows])
+        felt = bundle.standardize_proprio(references.proprio[rows])
+        pairs.append((np.asarray(observe(bundle, "features", tokens, felt)), windows))
+    return Demonstrations(
+        np.concatenate([observations for observations, _ in pairs]),
+        np.concatenate([chunks for _, chunks in pairs]),
+        np.repeat(np.arange(len(pairs)), [len(chunks) for _, chunks in pairs]),
+        tuple(int(references.seeds[episode]) for episode in usable),
+        len(usable),
+        0.0,
+        REFERENCES,
     )
 
 

@@ -60,7 +60,7 @@ def seed_dict(result: SeedResult, object_names: Sequence[str]) -> dict[str, Any]
     return {
         "seed": result.seed,
         "demonstrations": {
-            "source": "recorded fresh in the simulator, successful episodes of the scripted expert",
+            "source": demonstrations.source,
             "count": len(demonstrations),
             "tried": demonstrations.tried,
             "noise": demonstrations.noise,

@@ -14,7 +14,7 @@ import torch
 from rla_gym.bundle import Bundle
 from rla_gym.demo.clone import CloneResult, clone, make_agent
 from rla_gym.demo.config import DemoConfig
-from rla_gym.demo.demonstrations import Demonstrations, record_demonstrations
+from rla_gym.demo.demonstrations import Demonstrations, record_demonstrations, reference_demonstrations
 from rla_gym.demo.evaluate import Evaluation, Predictor
 from rla_gym.demo.kept import Kept
 from rla_gym.demo.parts import anchored_training, dream_env, evaluate_dream, evaluate_real, timed
@@ -83,20 +83,26 @@ class SeedRun:
             values, tensors = found
             arrays = {key: tensor.numpy() for key, tensor in tensors.items()}
             seeds = tuple(values["seeds"])
-            return Demonstrations(**arrays, seeds=seeds, tried=values["tried"], noise=values["noise"])
+            return Demonstrations(
+                **arrays, seeds=seeds, tried=values["tried"], noise=values["noise"], source=values["source"]
+            )
         task = make_task(self.bundle.config.task)
         try:
             with timed(self.seconds, "demonstrations"), self.plan.run(name) as progress:
-                made = record_demonstrations(
-                    self.bundle, task, config.demonstrations, config.demonstration_noise, self.seed, progress.update
-                )
+                if "expert" in task.demonstrators:
+                    made = record_demonstrations(
+                        self.bundle, task, config.demonstrations, config.demonstration_noise, self.seed, progress.update
+                    )
+                else:
+                    made = reference_demonstrations(self.bundle, config.demonstrations)
+                    progress.write(f"{len(made)} demonstrations: {made.source}")
         finally:
             task.close()
         arrays = {key: getattr(made, key) for key in ("observations", "chunks", "episode")}
         self._keep(
             name,
             "demonstrations",
-            {"seeds": list(made.seeds), "tried": made.tried, "noise": made.noise},
+            {"seeds": list(made.seeds), "tried": made.tried, "noise": made.noise, "source": made.source},
             {key: torch.from_numpy(array) for key, array in arrays.items()},
         )
         return made

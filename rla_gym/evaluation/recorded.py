@@ -97,7 +97,7 @@ def recorded_fidelity(
         "ratio": [ratio_interval(*pair, of) for pair in zip(errors, stills, strict=True)],
         "moving_ratio": [ratio_interval(*pair, of) for pair in zip(movings, moving_stills, strict=True)],
     }
-    if felts.any():
+    if felt_stills.any():
         found["proprio_ratio"] = [ratio_interval(*pair, of) for pair in zip(felts, felt_stills, strict=True)]
     return found
 

@@ -78,7 +78,7 @@ def test_the_demonstration_writes_what_it_found(
 def test_a_killed_run_resumes_to_the_same_results(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Killed while it evaluates the BC policy, and again the agent: the bytes of the policy are those of one run."""
+    """Killed twice: the policy and all episodes are those of one run, to the last bit."""
     config = DemoConfig(
         ckpt=str(checkpoint), out=str(tmp_path / "whole"), demonstrations=2, clone_epochs=2, num_envs=4, n_steps=4,
         batch_size=8, n_epochs=1, timesteps=48, warmup_iterations=1, dream_checks=1, episodes=2, real_envs=2, workers=0,
@@ -86,27 +86,15 @@ def test_a_killed_run_resumes_to_the_same_results(
     )  # fmt: skip
     whole = main(config)
     resumed = replace(config, out=str(tmp_path / "resumed"))
-    evaluate = seed_run.evaluate_real
-    for stops_at in (1, 2):
-        calls = []
 
-        def killed(*arguments: Any, calls: list[int] = calls, stops_at: int = stops_at) -> Any:
-            calls.append(1)
-            if len(calls) == 1:
-                raise KeyboardInterrupt
-            return evaluate(*arguments)
+    def killed(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
 
-        monkeypatch.setattr(seed_run, "evaluate_real", killed)
-        with pytest.raises(KeyboardInterrupt):
+    # When it begins to train, and while it evaluates the agent.
+    for part in ("anchored_training", "evaluate_real"):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(seed_run, part, killed)
             main(resumed)
-        if stops_at == 1:
-            # The second time the first evaluation is allowed, and kept.
-            monkeypatch.setattr(seed_run, "evaluate_real", evaluate)
-            monkeypatch.setattr(seed_run, "anchored_training", killed)
-            with pytest.raises(KeyboardInterrupt):
-                main(resumed)
-            monkeypatch.undo()
-    monkeypatch.undo()
     capsys.readouterr()
     again = main(resumed)
     told = capsys.readouterr().err
