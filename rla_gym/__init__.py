@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from rla_gym.envs.wrappers import SingleActions, UncertaintyPenalty, UncertaintyTruncation, VectorUncertaintyPenalty
     from rla_gym.reference_data import load_references
     from rla_gym.references import References
-    from rla_gym.tasks import make_task, task_names
+    from rla_gym.tasks import make_task, register_task, task_names
     from rla_gym.tasks.simulated import is_simulated
 
 __all__ = [
@@ -68,6 +68,7 @@ __all__ = [
     # tasks
     "is_simulated",
     "make_task",
+    "register_task",
     "task_names",
     "__version__",
 ]
@@ -100,6 +101,7 @@ _PLACES = {
     "load_references": "rla_gym.reference_data",
     "save_checkpoint": "rla_gym.checkpoint",
     "make_task": "rla_gym.tasks",
+    "register_task": "rla_gym.tasks",
     "task_names": "rla_gym.tasks",
 }
 

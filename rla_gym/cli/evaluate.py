@@ -92,7 +92,8 @@ class Evaluate:
         from rla_gym.evaluation.probe import ProbeConfig, train_probe
         from rla_gym.tasks import make_task
 
-        task = make_task(bundle.config.task)  # before the probe takes its minutes: it may not run here
+        # Before the probe takes its minutes: it may not run here.
+        task = make_task(bundle.config.task, **bundle.config.task_options)
         try:
             probe = train_probe(store, ProbeConfig(steps=self.probe_steps, seed=self.seed))
             return fidelity(bundle, probe, store, task, self.count, self.seed, **options)

@@ -86,7 +86,7 @@ class SeedRun:
             return Demonstrations(
                 **arrays, seeds=seeds, tried=values["tried"], noise=values["noise"], source=values["source"]
             )
-        task = make_task(self.bundle.config.task)
+        task = make_task(self.bundle.config.task, **self.bundle.config.task_options)
         try:
             with timed(self.seconds, "demonstrations"), self.plan.run(name) as progress:
                 if "expert" in task.demonstrators:

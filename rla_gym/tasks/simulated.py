@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
-from rla_gym.tasks import task_names
+from rla_gym.tasks import canonical_name
 
 
 def is_simulated(name: str) -> bool:
-    """Whether `make_task` knows the task called `name`; nothing is made, so the simulator may still be missing."""
-    names, family = task_names(), name.partition(":")[0]
-    return name.partition("@")[0] in names or (":" in name and f"{family}:<name>" in names)
+    """Whether `make_task` knows the task called `name` here; nothing is made, so its simulator may still not start."""
+    try:
+        canonical_name(name)
+    except (ValueError, ImportError):
+        return False
+    return True

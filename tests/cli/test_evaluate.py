@@ -33,7 +33,11 @@ def test_a_recorded_robot_is_measured_in_tokens_and_has_a_video(
     """Its task has no simulator: nothing is asked of one, and the video is under the first name that is free."""
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(TokenStore, "split", lambda store, part: np.arange(1))
-    monkeypatch.setattr("rla_gym.tasks.simulated.task_names", lambda: ("another",))
+
+    def unknown(name: str) -> str:
+        raise ValueError(f"no task is called {name!r}")
+
+    monkeypatch.setattr("rla_gym.tasks.simulated.canonical_name", unknown)
     (tmp_path / "dream_vs_recording.mp4").write_text("mine")
     arguments = ["eval", "--ckpt", made.checkpoint, "--tokens", made.tokens, "--count", "4", "--videos", "1"]
     assert main([*arguments, "--data", made.data, "--out", "eval.json"]) == 0
