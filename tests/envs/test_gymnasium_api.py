@@ -200,7 +200,6 @@ def test_wrappers_of_observations_and_rewards(checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("name", IDS)
 def test_videos(checkpoint: Path, name: str, tmp_path: Path) -> None:
-    pytest.importorskip("moviepy", reason="Gymnasium's RecordVideo writes with moviepy")
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # moviepy's own
         plain: gym.Env[Any, Any] = make(name, checkpoint, render_mode="rgb_array", max_episode_steps=3)
