@@ -12,7 +12,7 @@ from benchmarks.compare import Args, main, options
 from rla_gym.data import TokenStore
 from rla_gym.files import read_json, write_json
 
-pytestmark = pytest.mark.usefixtures("brief_timing")
+pytestmark = pytest.mark.usefixtures("brief_timing", "narrow_presets")
 
 
 @pytest.fixture

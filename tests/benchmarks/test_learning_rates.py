@@ -11,6 +11,8 @@ from benchmarks.learning_rates import Args, main
 from rla_gym.data import TokenStore
 from rla_gym.files import read_json
 
+pytestmark = pytest.mark.usefixtures("brief_timing", "narrow_presets")
+
 
 def test_every_model_is_trained_at_every_rate(encoded: TokenStore, tmp_path: Path) -> None:
     out = tmp_path / "rates.json"

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
 
 from rla_gym.cli import main
+from tests.narrow import narrow_presets
 
 EPISODES, SEED = 4, 1
 STAGES = ("autoencoder", "features", "flow", "decoder", "image-decoder")
@@ -58,16 +60,19 @@ class Made:
                 "--references", "2", "--out", self.checkpoint]  # fmt: skip
 
 
+@pytest.fixture(scope="module", autouse=True)
+def small_networks() -> Iterator[None]:
+    """What the commands build by the names of presets."""
+    with narrow_presets():
+        yield
+
+
 @pytest.fixture(scope="session")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     made = Made(tmp_path_factory.mktemp("cli"))
     encoder = ["encoder", "--backbone", "vit_tiny_patch16_224", "--layer", "1", "--weights", "random:0"]
-    for arguments in (
-        made.collect(),
-        [*encoder, "--out", made.encoder],
-        made.encode(),
-        made.train(),
-        made.export(),
-    ):
-        assert main(arguments) == 0
+    commands = (made.collect(), [*encoder, "--out", made.encoder], made.encode(), made.train(), made.export())
+    with narrow_presets():
+        for arguments in commands:
+            assert main(arguments) == 0
     return made

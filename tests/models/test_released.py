@@ -1,4 +1,4 @@
-"""Parity with the official modules on shared fixtures (random weights and reference numbers)."""
+"""Parity with the official modules: random weights and reference numbers, see `tests/models/released/README.md`."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import json
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -18,23 +19,29 @@ from rla_gym.models.released import (
     load_released_world_model,
 )
 from rla_gym.models.transformer import sinusoid
-
-ROOT = Path(__file__).parents[2]
-FIXTURES = Path(os.environ.get("RLA_GYM_FIXTURES", ROOT.parent / "shared" / "fixtures")) / "released"
+from tests.models.released_runs import unpack
 
 pytest.importorskip("yaml", reason='released configs are YAML: pip install "rla_gym[released]"')
-pytestmark = pytest.mark.skipif(
-    not (FIXTURES / "manifest.json").is_file(),
-    reason=f"parity fixtures are not at {FIXTURES}; set RLA_GYM_FIXTURES to the folder that holds released/",
-)
 
 
-def run_dir(key: str) -> Path:
-    return FIXTURES / json.loads((FIXTURES / "manifest.json").read_text())[key]
+@pytest.fixture(scope="module")
+def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The runs in this repository, or those in the folder that RLA_GYM_FIXTURES names."""
+    elsewhere = os.environ.get("RLA_GYM_FIXTURES")
+    return Path(elsewhere) / "released" if elsewhere else unpack(tmp_path_factory.mktemp("released"))
 
 
-def numbers(name: str) -> dict[str, torch.Tensor]:
-    return load_file(FIXTURES / "io" / f"{name}.safetensors")
+def manifest(folder: Path) -> dict[str, Any]:
+    found: dict[str, Any] = json.loads((folder / "manifest.json").read_text())
+    return found
+
+
+def run_dir(folder: Path, key: str) -> Path:
+    return folder / manifest(folder)[key]
+
+
+def numbers(folder: Path, name: str) -> dict[str, torch.Tensor]:
+    return load_file(folder / "io" / f"{name}.safetensors")
 
 
 def close(result: torch.Tensor, expected: torch.Tensor, atol: float = 1e-5) -> None:
@@ -42,18 +49,18 @@ def close(result: torch.Tensor, expected: torch.Tensor, atol: float = 1e-5) -> N
 
 
 @pytest.fixture(scope="module")
-def autoencoder():
-    return load_released_autoencoder(run_dir("rla_dir"))
+def autoencoder(folder):
+    return load_released_autoencoder(run_dir(folder, "rla_dir"))
 
 
 @pytest.fixture(scope="module")
-def world_model():
-    return load_released_world_model(run_dir("wm_dir"))
+def world_model(folder):
+    return load_released_world_model(run_dir(folder, "wm_dir"))
 
 
 @pytest.fixture(scope="module")
-def image_decoder():
-    return load_released_image_decoder(run_dir("image_dir"))
+def image_decoder(folder):
+    return load_released_image_decoder(run_dir(folder, "image_dir"))
 
 
 @pytest.fixture(autouse=True)
@@ -72,46 +79,46 @@ def conditioning(world_model, io):
     return world_model.condition(io["in.s_t"], chunk, lengths, robots=io["in.robot_ids"])
 
 
-def test_autoencoder_matches(autoencoder):
-    io = numbers("rla")
+def test_autoencoder_matches(folder, autoencoder):
+    io = numbers(folder, "rla")
     z = autoencoder.encode(io["in.residual"])
     close(z, io["out.z"])
     close(autoencoder.encode(torch.zeros_like(io["in.residual"])), io["out.z_zero_residual"])
     close(autoencoder.decode(z, io["in.s_t"]), io["out.decoded_tokens"])
 
 
-def test_conditioning_matches(world_model):
-    io = numbers("flow")
+def test_conditioning_matches(folder, world_model):
+    io = numbers(folder, "flow")
     c = conditioning(world_model, io)
     close(c.action, io["out.action_vector"])
     close(c.tokens, io["out.cond"])
 
 
-def test_time_embedding_matches(world_model):
-    io = numbers("flow")
+def test_time_embedding_matches(folder, world_model):
+    io = numbers(folder, "flow")
     t = torch.tensor([0.3])
     close(sinusoid(t), io["out.debug.timestep_embedding_t0.3"])
     close(world_model.flow_time_embedder(t), io["out.debug.flow_time_embedder_t0.3"])
 
 
 @pytest.mark.parametrize("name,times", [("t0.3", [0.3]), ("t0.9", [0.9]), ("tmixed", [0.3, 0.9])])
-def test_velocity_matches(world_model, name, times):
-    io = numbers("flow")
+def test_velocity_matches(folder, world_model, name, times):
+    io = numbers(folder, "flow")
     velocity = world_model.velocity(io["in.noise"], torch.tensor(times), conditioning(world_model, io))
     close(velocity, io[f"out.v_{name}"])
 
 
 @pytest.mark.parametrize("steps", [4, 30])
-def test_sampling_and_decoding_match(autoencoder, world_model, steps):
-    io = numbers("flow")
+def test_sampling_and_decoding_match(folder, autoencoder, world_model, steps):
+    io = numbers(folder, "flow")
     x = world_model.sample(conditioning(world_model, io), io["in.noise"], steps)
     close(x, io[f"out.euler{steps}"])
     assert world_model.latent_scale.item() == 10.0
     close(autoencoder.decode(world_model.from_flow(x), io["in.s_t"]), io[f"out.euler{steps}_decoded_tokens"])
 
 
-def test_action_vectors_of_unusual_input_match(world_model):
-    io = numbers("flow")
+def test_action_vectors_of_unusual_input_match(folder, world_model):
+    io = numbers(folder, "flow")
     encode = world_model.qpos_encoders.encode
     chunk, lengths = padded([io["in.edge.qpos_long"], torch.zeros(0, 9)])
     close(encode(chunk, lengths, torch.tensor([0, -1])), io["out.edge.action_vector"])
@@ -122,34 +129,33 @@ def test_action_vectors_of_unusual_input_match(world_model):
     close(encode(wide[None]), io["out.action_vector"][:1])
 
 
-def test_images_match(autoencoder, world_model, image_decoder):
-    io, flow = numbers("image_decoder"), numbers("flow")
-    manifest = json.loads((FIXTURES / "manifest.json").read_text())
-    tokens, grid = io["in.image_tokens"][0], tuple(manifest["patch_hw"])
+def test_images_match(folder, autoencoder, world_model, image_decoder):
+    io, flow = numbers(folder, "image_decoder"), numbers(folder, "flow")
+    tokens, grid = io["in.image_tokens"][0], tuple(manifest(folder)["patch_hw"])
     close(image_decoder(tokens, grid), io["out.image"][0], atol=5e-5)
-    close(image_decoder(tokens, tuple(manifest["alt_patch_hw"])), io["out.image_alt_hw"][0], atol=5e-5)
+    close(image_decoder(tokens, tuple(manifest(folder)["alt_patch_hw"])), io["out.image_alt_hw"][0], atol=5e-5)
 
     x = euler_sample(lambda x, t: world_model.velocity(x, t, conditioning(world_model, flow)), flow["in.noise"], 30)
-    rolled = autoencoder.decode(world_model.from_flow(x), flow["in.s_t"])[:1]
+    rolled = autoencoder.decode(world_model.from_flow(x), flow["in.s_t"])[:1, : grid[0] * grid[1]]
     close(image_decoder.image(rolled, grid), io["out.rollout_frame_clamped"], atol=5e-5)
 
 
-def copy_run(key: str, target: Path, leave_out: str = "*.pt") -> Path:
+def copy_run(folder: Path, key: str, target: Path, leave_out: str = "*.pt") -> Path:
     """A writable copy of a fixture run."""
-    shutil.copytree(run_dir(key), target, ignore=shutil.ignore_patterns(leave_out))
+    shutil.copytree(run_dir(folder, key), target, ignore=shutil.ignore_patterns(leave_out))
     for path in [target, *target.rglob("*")]:
         path.chmod(0o755 if path.is_dir() else 0o644)
     return target
 
 
-def test_pickled_weights_equal_safetensors(tmp_path, autoencoder):
-    loaded = load_released_autoencoder(copy_run("rla_dir", tmp_path / "run", "*.safetensors")).state_dict()
+def test_pickled_weights_equal_safetensors(folder, tmp_path, autoencoder):
+    loaded = load_released_autoencoder(copy_run(folder, "rla_dir", tmp_path / "run", "*.safetensors")).state_dict()
     for name, tensor in autoencoder.state_dict().items():
         assert torch.equal(loaded[name], tensor), name
 
 
-def test_latest_step_is_numeric_and_other_files_are_ignored(tmp_path):
-    run = copy_run("rla_dir", tmp_path / "run")
+def test_latest_step_is_numeric_and_other_files_are_ignored(folder, tmp_path):
+    run = copy_run(folder, "rla_dir", tmp_path / "run")
     weights = {key: load_file(run / "ckpts" / f"{key}_step0000100.safetensors") for key in ("encoder", "decoder")}
     for key, tensors in weights.items():
         later = {name: tensor + 1 for name, tensor in tensors.items()}
@@ -163,8 +169,8 @@ def test_latest_step_is_numeric_and_other_files_are_ignored(tmp_path):
     assert torch.equal(loaded.decoder.tokens, weights["decoder"]["tokens"] + 1)
 
 
-def test_misfit_lists_every_problem(tmp_path):
-    run = copy_run("wm_dir", tmp_path / "run")
+def test_misfit_lists_every_problem(folder, tmp_path):
+    run = copy_run(folder, "wm_dir", tmp_path / "run")
     path = run / "ckpts" / "flow_model_step0000100.safetensors"
     weights = load_file(path)
     del weights["flow_norm_out.bias"]
@@ -179,8 +185,8 @@ def test_misfit_lists_every_problem(tmp_path):
     assert "shape of flow_out_proj.bias: (5,) in the file, (8,) by the config" in text
 
 
-def test_run_without_weights_says_what_is_missing(tmp_path):
-    run = copy_run("rla_dir", tmp_path / "run")
+def test_run_without_weights_says_what_is_missing(folder, tmp_path):
+    run = copy_run(folder, "rla_dir", tmp_path / "run")
     (run / "ckpts" / "decoder_step0000100.safetensors").unlink()
     with pytest.raises(FileNotFoundError, match=r"encoder: steps \[100\]; decoder: steps none"):
         load_released_autoencoder(run)
@@ -190,8 +196,8 @@ def test_run_without_weights_says_what_is_missing(tmp_path):
         load_released_world_model(run)
 
 
-def test_unsupported_option_is_refused(tmp_path):
-    run = copy_run("wm_dir", tmp_path / "run")
+def test_unsupported_option_is_refused(folder, tmp_path):
+    run = copy_run(folder, "wm_dir", tmp_path / "run")
     config = run / "config.yaml"
     option = "use_task_horizon_embedding"
     config.write_text(config.read_text().replace(f"{option}: false", f"{option}: true"))

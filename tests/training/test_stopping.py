@@ -38,3 +38,13 @@ def test_an_interrupted_run_is_saved_before_it_stops(tmp_path):
         run(tmp_path, trainable=Terminated(at=7, number=signal.SIGINT))
     assert signal.getsignal(signal.SIGINT) == before
     assert (tmp_path / "step_00000007").is_dir()
+
+
+def test_an_ignored_interrupt_stays_ignored(tmp_path):
+    """As in a shell's background job: Ctrl-C is meant for others."""
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        assert run(tmp_path, trainable=Terminated(at=7, number=signal.SIGINT))["finished"]
+        assert signal.getsignal(signal.SIGINT) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -21,7 +21,7 @@ from rla_gym.files import read_json
 from rla_gym.models.encoder import Encoder
 from tests.benchmarks.baselines.checks import some_rows
 
-pytestmark = pytest.mark.usefixtures("brief_timing")
+pytestmark = pytest.mark.usefixtures("brief_timing", "narrow_presets")
 
 
 @pytest.fixture(scope="module")

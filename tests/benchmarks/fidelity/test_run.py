@@ -30,11 +30,15 @@ from rla_gym.models.image_decoder import ImageDecoderConfig
 from rla_gym.training.image_decoder import ImageDecoderTraining
 from rla_gym.training.loop import LoopConfig, fit
 
+pytestmark = pytest.mark.usefixtures("narrow_presets")
+
 IMAGES = find_spec("torchmetrics") is not None
 
 
 @pytest.fixture(scope="module")
-def folder(encoded: TokenStore, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def folder(
+    brief_timing: None, narrow_presets: None, encoded: TokenStore, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     """DINO-WM, hardly trained."""
     out = tmp_path_factory.mktemp("dino-wm")
     train.main(train.Args(model="dino-wm", tokens=encoded.path, out=out, samples=4, batch_size=4, starts=2, seed=3))
