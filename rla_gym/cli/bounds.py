@@ -33,7 +33,9 @@ def check_command(command: Any, prefix: str = "") -> None:
         option = f"--{prefix}{RENAMED.get(name, name)}".replace("_", "-")
         if isinstance(value, Path):
             object.__setattr__(command, name, expanded(value))
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            checked(option, value, kind)
+        elif isinstance(value, str) and value.startswith("~"):  # a path where a name could be as well
+            object.__setattr__(command, name, str(expanded(value)))
         elif isinstance(value, tuple) and all(isinstance(entry, Path) for entry in value):
             object.__setattr__(command, name, tuple(map(expanded, value)))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            checked(option, value, kind)
