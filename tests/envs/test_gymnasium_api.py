@@ -250,3 +250,12 @@ def test_rllib_learns_in_it_unmodified(checkpoint: Path) -> None:
         finally:
             algorithm.stop()
             ray.shutdown()
+
+
+NATIVE = [name for name in rla_gym.__all__ if name.endswith("Env") and not name.endswith("VecEnv")]
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_direct_base_is_gymnasiums(name: str) -> None:
+    """skrl's `wrap_env` looks no further to know whose environment it is given."""
+    assert any(base.__module__.startswith("gymnasium.") for base in getattr(rla_gym, name).__bases__)
