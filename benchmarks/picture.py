@@ -53,7 +53,7 @@ def main(args: Args) -> None:
     """Draw and write."""
     torch.set_num_threads(1)
     bundle = load_checkpoint(args.ckpt)
-    task = make_task(bundle.config.task)
+    task = make_task(bundle.config.task, **bundle.config.task_options)
     chosen = bundle.references.select("test")
     rows: list[np.ndarray] = []
     for place in args.episodes:
