@@ -14,7 +14,7 @@ import torch
 
 from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
 from rla_gym.checkpoint import load_checkpoint, save_checkpoint
-from rla_gym.data import CollectConfig, EpisodeDataset, TokenStore, collect, encode_dataset
+from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset
 from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.models.encoder import Encoder, load_encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
@@ -23,6 +23,7 @@ from rla_gym.models.presets import build_configs
 from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.references import References
 from rla_gym.training.batches import proprio_statistics
+from tests.recording import record
 
 # The networks here are tiny: more threads only wait for each other, and where other work has the cores that makes a
 # test many times slower. One thread also gives the same sums, to the last bit, on every machine.
@@ -51,7 +52,7 @@ def default_signals() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> EpisodeDataset:
     out = tmp_path_factory.mktemp("recorded") / "push-cube"
-    return EpisodeDataset(collect(CollectConfig("push-cube", 10, play=0.3, seed=3, workers=1, out=out)))
+    return record("push-cube", 10, out, play=0.3, seed=3)
 
 
 @pytest.fixture(scope="session")

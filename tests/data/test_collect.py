@@ -18,9 +18,10 @@ from rla_gym.data.workers import answering, receive
 from rla_gym.outputs import output
 from rla_gym.tasks import make_task
 from rla_gym.tasks.tabletop.push_cube import PushCube
+from tests.recording import collect_here
 
 SETTINGS = CollectConfig("push-cube", 10, play=0.3, goal_blind=0.2, seed=6)  # as the fixture's
-MANY = CollectConfig("push-cube", 40, play=0.5, seed=5, workers=1)
+MANY = CollectConfig("push-cube", 24, play=0.5, seed=5, workers=1)
 
 
 def wait_for(condition, seconds=30.0):
@@ -86,10 +87,10 @@ def test_settings_of_folders_begun_before_there_were_interrupted_episodes_stay_v
 
 
 def test_result_does_not_depend_on_the_number_of_workers(collected, tmp_path):
-    alone = EpisodeDataset(collect(replace(SETTINGS, workers=1, out=tmp_path / "alone")))
+    alone = EpisodeDataset(collect_here(replace(SETTINGS, out=tmp_path / "alone")))
     together = EpisodeDataset(collected)
     assert alone.hash == together.hash == alone.compute_hash() == together.compute_hash()
-    other = EpisodeDataset(collect(replace(SETTINGS, seed=4, workers=2, out=tmp_path / "other")))
+    other = EpisodeDataset(collect_here(replace(SETTINGS, seed=4, out=tmp_path / "other")))
     assert other.hash != alone.hash
     assert not set(other.seeds) & set(alone.seeds)
 
@@ -149,7 +150,7 @@ def test_finished_collection_returns_at_once(collected):
 
 
 def test_killed_run_resumes_to_the_same_episodes(tmp_path):
-    whole = EpisodeDataset(collect(replace(MANY, workers=2, out=tmp_path / "whole")))
+    whole = EpisodeDataset(collect_here(replace(MANY, out=tmp_path / "whole")))
     out = tmp_path / "killed"
     script = tmp_path / "run.py"
     script.write_text(
@@ -171,7 +172,7 @@ def test_killed_run_resumes_to_the_same_episodes(tmp_path):
     kept[1].write_bytes(kept[1].read_bytes()[:1000])  # cut off by a power cut
     (out / "parts" / f".000001.writing-{process.pid}.hdf5").write_bytes(b"half")
 
-    resumed = EpisodeDataset(collect(replace(MANY, workers=2, out=out)))
+    resumed = EpisodeDataset(collect_here(replace(MANY, out=out)))
     assert len(resumed) == MANY.episodes and len(set(resumed.seeds)) == MANY.episodes
     assert resumed.hash == whole.hash == resumed.compute_hash()
     assert json.loads((out / "card.json").read_text())["frames_per_second_a_process"] < 0.1
@@ -188,7 +189,7 @@ def test_dead_worker_is_reported_and_its_episode_collected_later(tmp_path):
         with pytest.raises(RuntimeError, match=r"collecting episode \d+ died.*exit code -9"):
             running.result(timeout=30)
     assert len(whole_parts(tmp_path / "out")) >= 2
-    assert len(EpisodeDataset(collect(replace(config, workers=2)))) == MANY.episodes
+    assert len(EpisodeDataset(collect_here(config))) == MANY.episodes
 
 
 def test_files_in_the_way_are_kept(tmp_path):
@@ -208,7 +209,7 @@ def test_what_is_put_among_the_parts_is_kept(tmp_path):
         folder.claim(["parts"])
         (tmp_path / "parts").mkdir()
     (tmp_path / "parts" / "notes.txt").write_text("mine")
-    collect(replace(MANY, episodes=1, out=tmp_path))
+    collect_here(replace(MANY, episodes=1, out=tmp_path))
     assert os.listdir(tmp_path / "parts") == ["notes.txt"]
 
 
