@@ -87,8 +87,8 @@ def test_settings_of_folders_begun_before_there_were_interrupted_episodes_stay_v
 
 
 def test_result_does_not_depend_on_the_number_of_workers(collected, tmp_path):
-    alone = EpisodeDataset(collect_here(replace(SETTINGS, out=tmp_path / "alone")))
-    together = EpisodeDataset(collected)
+    alone = EpisodeDataset(collected)
+    together = EpisodeDataset(collect(replace(SETTINGS, workers=2, out=tmp_path / "together")))
     assert alone.hash == together.hash == alone.compute_hash() == together.compute_hash()
     other = EpisodeDataset(collect_here(replace(SETTINGS, seed=4, out=tmp_path / "other")))
     assert other.hash != alone.hash
@@ -228,7 +228,7 @@ def test_what_the_system_refuses_a_worker_stops_the_run(tmp_path):
             parents=True
         )  # the episode can be recorded, but not put in its place
     with pytest.raises(IsADirectoryError, match="000002"):
-        collect(replace(MANY, episodes=4, out=tmp_path))
+        collect_here(replace(MANY, episodes=4, out=tmp_path))
     assert [path.name for path in whole_parts(tmp_path) if path.is_file()][:2] == [
         "000000.hdf5",
         "000001.hdf5",
