@@ -15,6 +15,7 @@ import torch
 from torch import Tensor
 
 from rla_gym.data.episodes import EpisodeDataset
+from rla_gym.data.formats.scan import default_rewards
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.features import KeypointFeatures
 from rla_gym.rewards import change_weights, token_distance
@@ -25,6 +26,16 @@ Distance = Callable[[Tensor, Tensor, Tensor], Tensor]
 HOW = (
     "as many unsolved frames under it as solved ones above, on training episodes that were solved at some frame: the "
     "goal is the last solved frame, the distances to it are those of the other frames"
+)
+ONE_EACH = (
+    "; the recordings say of one frame each that it is solved, so the frame before it counts as solved as well: record "
+    "rewards of more steps (`Episode.rewards`) for a threshold that rests on more"
+)
+NONE = (
+    "no threshold: none of the {episodes} training episodes is successful, longer than three frames and unsolved at "
+    "some frame, so success in dreams cannot be measured. Record which episodes succeed (`Episode.success`: their last "
+    "step then counts as solved) or after which steps (`Episode.rewards`), encode and export again; or pass "
+    "success_threshold"
 )
 
 
@@ -76,11 +87,13 @@ def calibrate(
         object_weights: (F,) of the distance "objects"; None: without it.
 
     Returns:
-        No thresholds, and a card that says why, where the data set has too few solved frames or no rewards.
+        No thresholds, and a card that says why and what to do, where no recording counts as solved.
     """
-    solved = {int(episode): frames for episode, frames in _solved_frames(store, dataset, episodes, seed)}
+    solved, how = _solved_frames(store, dataset, episodes, seed), HOW
+    if not solved:  # robomimic's convention, and what is known of recordings without rewards: the last step alone
+        solved, how = _solved_frames(store, dataset, episodes, seed, before=1), HOW + ONE_EACH
     if not solved:
-        return Calibration({}, {"how": "no threshold: no training episode has two solved frames and one that is not"})
+        return Calibration({}, {"how": NONE.format(episodes=len(store.split("train")))})
     metrics = distances(features, object_weights)
     measured: dict[str, tuple[list[np.ndarray], list[np.ndarray]]] = {name: ([], []) for name in metrics}
     with torch.inference_mode():
@@ -95,7 +108,7 @@ def calibrate(
                 measured[name][0].append(values[is_solved & others])
                 measured[name][1].append(values[~is_solved])
     thresholds: dict[str, float] = {}
-    card: dict[str, Any] = {"how": HOW, "episodes": len(solved)}
+    card: dict[str, Any] = {"how": how, "episodes": len(solved)}
     for name, (near, far) in measured.items():
         thresholds[name], card[name] = best_threshold(np.concatenate(near), np.concatenate(far))
     return Calibration(thresholds, card)
@@ -127,19 +140,28 @@ def best_threshold(solved: np.ndarray, others: np.ndarray) -> tuple[float, dict[
     return float(middles[best]), card
 
 
-def _solved_frames(store: TokenStore, dataset: EpisodeDataset, count: int, seed: int) -> list[tuple[int, np.ndarray]]:
-    """Up to `count` training episodes with at least two solved frames and one other: (episode, (T,) bool)."""
+def _solved_frames(
+    store: TokenStore, dataset: EpisodeDataset, count: int, seed: int, before: int = 0
+) -> dict[int, np.ndarray]:
+    """Up to `count` training episodes with at least two solved frames and one other: solved frames (T,) bool of each.
+
+    Args:
+        before: frames before the first solved one that count as solved too.
+    """
     candidates = store.split("train")
     candidates = np.random.default_rng([seed, 11]).permutation(candidates[store.successes[candidates]])
-    found: list[tuple[int, np.ndarray]] = []
-    for episode in candidates:
-        rewards = dataset.arrays(int(episode))["rewards"]
+    found: dict[int, np.ndarray] = {}
+    for episode in map(int, candidates):
+        rewards = dataset.arrays(episode)["rewards"]
         if rewards is None:
-            return []
+            rewards = default_rewards(int(store.lengths[episode]) - 1, True)
         # The reward of a step says whether the frame after it is solved.
         solved = np.concatenate([[False], rewards > 0])
+        if before and solved.any():
+            first = int(np.argmax(solved))
+            solved[max(0, first - before) : first] = True
         if solved.sum() >= 2 and not solved.all():
-            found.append((int(episode), solved))
+            found[episode] = solved
         if len(found) == count:
             break
     return found

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from rla_gym.data.collect import CollectConfig, collect
 from rla_gym.data.episodes import UNSKILLED, Episode, EpisodeDataset
-from rla_gym.data.formats.robomimic import write_dataset
+from rla_gym.data.formats.robomimic import accept_edits, write_dataset
 from rla_gym.data.merge import merge
 from rla_gym.data.tokens import TokenStore, encode_dataset
 
@@ -14,6 +14,7 @@ __all__ = [
     "Episode",
     "EpisodeDataset",
     "TokenStore",
+    "accept_edits",
     "collect",
     "encode_dataset",
     "merge",

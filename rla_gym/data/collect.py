@@ -17,6 +17,7 @@ from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
 from rla_gym.data.formats.robomimic import merge_parts, write_episode
 from rla_gym.data.rollout import record_episode
 from rla_gym.data.seeds import plan_episode
+from rla_gym.data.spec import check_episode
 from rla_gym.data.workers import answering, receive, requests, spawned
 from rla_gym.extras import require
 from rla_gym.files import atomic_path, read_json, remove_temporaries, write_json
@@ -231,12 +232,13 @@ def _collect_one(config: CollectConfig, task: Any, parts: Path, index: int) -> d
     h5py = require("h5py", extra="data")
     began = time.perf_counter()
     plan = plan_episode(config.seed, index, config.play, config.goal_blind, config.noise, config.interrupted)
-    rollout = record_episode(task, plan)
+    episode = record_episode(task, plan)
+    check_episode(episode, task.spec.to_dict(), f"episode {index} of task {config.task}")
     seconds = time.perf_counter() - began
     with atomic_path(part_path(parts, index)) as temporary, h5py.File(temporary, "w") as file:
-        write_episode(file.create_group("episode"), rollout.episode, task.spec.frame_name, rollout.rewards)
+        write_episode(file.create_group("episode"), episode, task.spec.frame_name)
         file.attrs["seconds"] = seconds
-    return {"frames": len(rollout.episode), "success": rollout.episode.success, "seconds": seconds}
+    return {"frames": len(episode), "success": episode.success, "seconds": seconds}
 
 
 def _merge(config: CollectConfig, out: Path, parts: Path, spec: dict[str, Any]) -> None:
@@ -245,11 +247,13 @@ def _merge(config: CollectConfig, out: Path, parts: Path, spec: dict[str, Any]) 
     records = [record for path in paths if (record := _read_part(path))]
     rate = frames_per_second(records)
     merged = parts / FILE_NAME
-    merge_parts(merged, paths, spec)
+    digests = merge_parts(merged, paths, spec)
     with EpisodeDataset(merged) as dataset:
+        dataset.digests = tuple(digests)
         card = make_card(dataset, config.settings(), rate, merged.stat().st_size)
     write_card(out, card)
     os.replace(merged, out / FILE_NAME)
+    dataset.write_index(out / FILE_NAME)
     print(
         f"{out / FILE_NAME}: {card['episodes']} episodes, {card['frames']} frames, {card['bytes'] / 1e6:.1f} "
         f"MB, success {card['success_rate']:.2f}; {rate:.1f} frames a second a process, rendered",

@@ -40,4 +40,5 @@ def encoded_rows(
             torch.autocast(device.type, torch.bfloat16, enabled=bf16),
             WholeBlocks() if alike else nullcontext(),
         ):
-            yield encoder.encode(torch.from_numpy(np.concatenate(frames))).float().cpu().numpy()
+            tokens = encoder.encode(torch.from_numpy(np.concatenate(frames))).float().cpu().numpy()
+        yield tokens  # outside: a generator's contexts are those of who asks it, too

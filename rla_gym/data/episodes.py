@@ -14,11 +14,18 @@ from typing import Any
 
 import numpy as np
 
+from rla_gym.data.arrays import DTYPES, canonical
+from rla_gym.data.digests import combine_digests
 from rla_gym.data.formats import robomimic
+from rla_gym.data.formats.scan import DATASETS, DEFAULT_FRAME_NAME, Headers, scan
+from rla_gym.data.index import FileState, index_path, read_index, write_index
 from rla_gym.extras import require
 from rla_gym.files import check_readable
+from rla_gym.progress import tracked
 
 FILE_NAME = "episodes.hdf5"
+SHOW_PROGRESS = 10_000
+"""Frames of a data set from which decoding all of them is worth a bar: about a second."""
 UNSKILLED = ("play", "goal-blind", "interrupted")
 """Demonstrators that do not try to solve the task, or not to its end."""
 
@@ -27,8 +34,11 @@ UNSKILLED = ("play", "goal-blind", "interrupted")
 class Episode:
     """T frames and the T-1 actions between them: action t leads from frame t to frame t+1.
 
+    Arrays of other types are converted (`rla_gym.data.arrays.canonical`).
+
     Raises:
-        ValueError: shapes or types that do not fit together, or values that are not finite.
+        ValueError: shapes or types that do not fit together, values that are not finite, or that the type below cannot
+            hold.
     """
 
     frames: np.ndarray  # (T, H, W, 3) uint8
@@ -40,6 +50,9 @@ class Episode:
     success: bool
     seed: int
     source: str
+    rewards: np.ndarray | None = None
+    """(T-1,) float32, 1 for each step after which the task counts as solved, else 0; None where only `success` is
+    known: the last step's is then 1 in a successful episode."""
 
     def __post_init__(self) -> None:
         if self.frames.ndim != 4 or self.frames.shape[-1] != 3 or self.frames.dtype != np.uint8:
@@ -47,15 +60,16 @@ class Episode:
         length = self.frames.shape[0]
         if length < 2:
             raise ValueError(f"an episode of {length} frame(s) has no action: at least 2 are needed")
-        for name in ("actions", "proprio", "states", "objects"):
-            array, rows = getattr(self, name), length - 1 if name == "actions" else length
-            if array is not None and (array.ndim != 2 or array.shape[0] != rows):
+        for name in DTYPES:
+            array, rows = getattr(self, name), length if name in ("proprio", "states", "objects") else length - 1
+            if array is None:
+                continue
+            array = np.asarray(array)
+            if array.ndim != (1 if name == "rewards" else 2) or array.shape[0] != rows:
                 raise ValueError(
                     f"{name} has shape {array.shape}, expected ({rows}, ...) for {length} frames: T frames, T-1 actions"
                 )
-            if array is not None and not np.isfinite(array).all():
-                row = int(np.flatnonzero(~np.isfinite(array).all(axis=1))[0])
-                raise ValueError(f"{name} hold values that are not finite, first in row {row}")
+            object.__setattr__(self, name, canonical(name, array))
 
     def __len__(self) -> int:
         return int(self.frames.shape[0])
@@ -64,14 +78,16 @@ class Episode:
 class EpisodeDataset:
     """Episodes on disk, in robomimic's layout (`rla_gym.data.formats.robomimic`).
 
-    Opening reads and checks all but the frames. The object pickles by path and opens the file anew in each
-    process, so it may be handed to workers however they are started.
+    Opening reads and checks all but the frames, once: the result is kept beside the file (`rla_gym.data.index`) and
+    valid until the file changes. The object pickles by path and opens the file anew in each process, so it may be
+    handed to workers however they are started.
 
     Args:
         path: a folder holding `episodes.hdf5` (and the card), or an .hdf5 file itself.
 
     Raises:
         FileNotFoundError: nothing there.
+        OSError: the file cannot be read now: another process writes it, this user may not, the disk fails.
         ValueError: a file that is not HDF5 or cut off, or episodes that do not fit together; names the
             episode.
     """
@@ -86,18 +102,19 @@ class EpisodeDataset:
             )
         self._handle: tuple[int, Any] | None = None
         h5py = require("h5py", extra="data")
-        with _open(h5py, self.path) as file, self._told("its headers"):
-            self._read_headers(file)
-
-    def _read_headers(self, file: Any) -> None:
-        scan = robomimic.scan(file, self.path)
-        self.spec: dict[str, Any] = scan.spec
-        self.lengths: np.ndarray = scan.lengths
-        self.sources: tuple[str, ...] = scan.sources
-        self.successes: np.ndarray = scan.successes
-        self.seeds: np.ndarray = scan.seeds
-        self._stored_hash = scan.hash
-        self._stored_digests = scan.digests
+        self._state = FileState.of(self.path)
+        index = read_index(self.path)
+        if index is None:
+            with _open(h5py, self.path) as file, self._reporting("its headers"):
+                headers = scan(file, self.path)
+        else:
+            headers = index.headers()
+            self.digests = index.digests
+        self.spec: dict[str, Any] = headers.spec
+        self.lengths: np.ndarray = headers.lengths
+        self.sources: tuple[str, ...] = headers.sources
+        self.successes: np.ndarray = headers.successes
+        self.seeds: np.ndarray = headers.seeds
 
     def __len__(self) -> int:
         return len(self.lengths)
@@ -111,47 +128,78 @@ class EpisodeDataset:
 
     @cached_property
     def digests(self) -> tuple[str, ...]:
-        """SHA-256 of each episode, as written with it; computed for those that the file has none of."""
-        return tuple(
-            digest or robomimic.episode_digest(self.episode(index)) for index, digest in enumerate(self._stored_digests)
-        )
+        """SHA-256 of each episode, of what the file holds now.
+
+        Taken from the index of an unchanged file; else every frame is decoded, once, and the index is written.
+
+        Raises:
+            ValueError: an episode is not what was recorded; names it.
+        """
+        self.digests = self._read_digests()
+        self.write_index(self.path, self._state)
+        return self.digests
+
+    def write_index(self, path: Path, state: FileState | None = None) -> None:
+        """Write the index of this data set's file for when it is at `path`; see `rla_gym.data.index.write_index`."""
+        headers = Headers(self.spec, self.lengths, self.sources, self.successes, self.seeds)
+        write_index(path, headers, self.digests, state)
+
+    def compute_hash(self) -> str:
+        """The hash of what the file holds now: every frame is decoded, whatever an index says; errors as `hash`."""
+        return combine_digests(self._read_digests())
 
     @cached_property
     def hash(self) -> str:
-        """SHA-256 over the episodes' digests, as written with the file; computed where the file has none."""
-        return self._stored_hash or self.compute_hash()
-
-    def compute_hash(self) -> str:
-        """Decode every episode and compute the hash from what is there."""
-        return robomimic.combine_digests(robomimic.episode_digest(episode) for episode in self)
-
-    def verify(self) -> None:
-        """Decode everything and compare with the hash that the file carries.
+        """SHA-256 over the episodes' digests in order: a data set that was changed has another one.
 
         Raises:
-            ValueError: the contents are not what was recorded.
+            ValueError: an episode is not what was recorded; names it.
         """
-        found = self.compute_hash()
-        if found != self.hash:
+        return combine_digests(self.digests)
+
+    def verify(self) -> None:
+        """Decode everything and compare with what was noted of each episode when it was recorded.
+
+        Raises:
+            ValueError: an episode is not what was recorded; names it.
+        """
+        if self.compute_hash() != self.hash:
             raise ValueError(
-                f"{self.path}: the episodes hash to {found[:12]}, the file says {self.hash[:12]}: it was "
-                "damaged or edited; record or fetch it again"
+                f"{self.path}: the episodes hash to another value than {self.hash[:12]}: the index beside the file, "
+                f"{index_path(self.path).name}, is not of it; remove that"
             )
+
+    def _read_digests(self) -> tuple[str, ...]:
+        found = []
+        title, large = f"check episodes of {self.path.name}", int(self.lengths.sum()) > SHOW_PROGRESS
+        for index in tracked(range(len(self)), len(self), title, "episode", large):
+            with self._reading(index) as group:
+                found.append(robomimic.checked_digest(group, index, self.spec, self.path))
+        if FileState.of(self.path) != self._state:
+            raise ValueError(f"{self.path} was changed while it was open: open it again")
+        return tuple(found)
 
     def frames(self, index: int, start: int = 0, stop: int | None = None) -> np.ndarray:
         """Frames [start, stop) of an episode, (n, H, W, 3) uint8; only these are decoded."""
-        name = self.spec.get("frame_name", robomimic.DEFAULT_FRAME_NAME)
+        name = self.spec.get("frame_name", DEFAULT_FRAME_NAME)
         with self._reading(index) as group:
             return np.asarray(group[f"obs/{name}"][start:stop])
 
     def arrays(self, index: int) -> dict[str, np.ndarray | None]:
         """Everything but the frames, None where nothing was recorded.
 
-        actions (T-1, A), states (T, S), proprio (T, P), objects (T, O), rewards (T-1,) and dones (T-1,).
+        actions (T-1, A), states (T, S), proprio (T, P), objects (T, O) and rewards (T-1,), in the types of
+        `rla_gym.data.arrays`, and dones (T-1,).
         """
-        places = {**robomimic.DATASETS, "rewards": "rewards", "dones": "dones"}
+        places = {**DATASETS, "rewards": "rewards", "dones": "dones"}
         with self._reading(index) as group:
-            return {name: np.asarray(group[place]) if place in group else None for name, place in places.items()}
+            found = {name: np.asarray(group[place]) if place in group else None for name, place in places.items()}
+            return {
+                name: canonical(name, array, f"{self.path}: demo_{index}")
+                if array is not None and name in DTYPES
+                else array
+                for name, array in found.items()
+            }
 
     def episode(self, index: int) -> Episode:
         """The whole episode, decoded."""
@@ -166,6 +214,7 @@ class EpisodeDataset:
             success=bool(self.successes[index]),
             seed=int(self.seeds[index]),
             source=self.sources[index],
+            rewards=arrays["rewards"],
         )
 
     def _group(self, index: int) -> Any:
@@ -178,20 +227,17 @@ class EpisodeDataset:
 
     @contextmanager
     def _reading(self, index: int) -> Iterator[Any]:
-        with self._told(f"episode {index}"):
+        with self._reporting(f"episode {index}"):
             yield self._group(index)
 
     @contextmanager
-    def _told(self, what: str) -> Iterator[None]:
+    def _reporting(self, what: str) -> Iterator[None]:
         """What HDF5 says of damage becomes a ValueError that names the file and `what`."""
         try:
             yield
         except (OSError, KeyError, RuntimeError) as error:
             check_readable(self.path)
-            raise ValueError(
-                f"{self.path}: {what} cannot be read ({error}): the file is damaged, record or fetch it "
-                "again; or it needs an HDF5 filter that is not installed"
-            ) from error
+            raise _unreadable(error, self.path, what) from error
 
     def close(self) -> None:
         """Close this process's handle; the next access opens a new one."""
@@ -220,11 +266,30 @@ def _open(h5py: Any, path: Path) -> Any:
         return h5py.File(path, "r")
     except OSError as error:
         check_readable(path)
-        if isinstance(error, BlockingIOError) or "unable to lock" in str(error):
-            raise BlockingIOError(
-                errno.EAGAIN, f"{path} is locked: another process writes it; wait until that one has ended"
-            ) from error
-        raise ValueError(
+        raise _unreadable(error, path, None) from error
+
+
+def _unreadable(error: Exception, path: Path, what: str | None) -> Exception:
+    """What to raise for an `error` of HDF5 while it read `what` of a file, None for the file itself.
+
+    An error with a number is one of the system, which says nothing about what is in the file.
+    """
+    number = error.errno if isinstance(error, OSError) else None
+    if number in (errno.EAGAIN, errno.EWOULDBLOCK):
+        return BlockingIOError(
+            number,
+            f"{path} is locked, as by a process that writes it: wait until that one has ended; on a file system whose "
+            "locks do not work, set HDF5_USE_FILE_LOCKING=FALSE",
+        )
+    if number is not None:
+        return OSError(number, f"{path} cannot be read ({os.strerror(number)}): mend that; the data may well be whole")
+    if what is None:
+        return ValueError(
             f"{path} is cut off or not an HDF5 file ({error}); if a copy or download was interrupted, repeat "
             "it, otherwise record it again with `rla-gym collect`"
-        ) from error
+        )
+    if "filter" in str(error) or "plugin" in str(error):
+        advice = "it is damaged, or needs an HDF5 filter that is not installed (pip install hdf5plugin has many)"
+    else:
+        advice = "the file is damaged, record or fetch it again"
+    return ValueError(f"{path}: {what} cannot be read ({error}): {advice}")

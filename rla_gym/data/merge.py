@@ -9,8 +9,9 @@ from typing import Any
 
 from rla_gym.data.card import CARD_NAME, CARD_TEXT_NAME, Card, make_merged_card, write_card
 from rla_gym.data.collect import SETTINGS_NAME
+from rla_gym.data.digests import combine_digests
 from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
-from rla_gym.data.formats.robomimic import copy_episodes, stored_hash
+from rla_gym.data.formats.robomimic import copy_episodes, index_written
 from rla_gym.disk import need_room
 from rla_gym.extras import require
 from rla_gym.files import atomic_path, read_json, write_json
@@ -59,12 +60,13 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> Path:
         need_room(out, needed, f"the merged data set {out / FILE_NAME}")
         # `episodes.hdf5` comes last, so that it stands for a finished data set.
         with atomic_path(out / FILE_NAME) as temporary:
-            digest = copy_episodes(temporary, _groups(datasets), datasets[0].spec)
+            digests = copy_episodes(temporary, _groups(datasets), datasets[0].spec)
             cards = [_card_of(dataset) for dataset in datasets]
-            card = make_merged_card(datasets, cards, digest, temporary.stat().st_size)
+            card = make_merged_card(datasets, cards, combine_digests(digests), temporary.stat().st_size)
             write_card(out, card)
             write_json(out / MERGE_NAME, {"datasets": [dataset.hash for dataset in datasets]})
         folder.seal()
+    index_written(out / FILE_NAME, digests)
     print(
         f"{out / FILE_NAME}: {card['episodes']} episodes, {card['frames']} frames, {card['bytes'] / 1e6:.1f} MB, of "
         f"{len(paths)} data sets",
@@ -83,13 +85,8 @@ def _groups(datasets: Sequence[EpisodeDataset]) -> Iterator[tuple[Any, str]]:
 
 
 def _hash_of(path: str | Path) -> str:
-    """A data set's hash from its file's header, without reading the episodes where it is there."""
-    path = Path(path)
-    found = stored_hash(path / FILE_NAME if path.is_dir() else path)
-    if found is None:
-        with EpisodeDataset(path) as dataset:
-            return dataset.hash
-    return found
+    with EpisodeDataset(path) as dataset:
+        return dataset.hash
 
 
 def _card_of(dataset: EpisodeDataset) -> Card | None:

@@ -51,7 +51,7 @@ def project_tokens(tokens: Tensor, mean: Tensor, components: Tensor) -> Tensor:
     The one product that token stores and checkpoints go through. A frame at a time: matrix libraries choose
     their kernels by the number of rows, and a frame shall get the same tokens whatever is encoded beside it.
     """
-    with torch.inference_mode():
+    with torch.inference_mode(), torch.autocast("cpu", enabled=False):
         centred, components = tokens.float().cpu() - mean.float().cpu(), components.float().cpu()
         if not len(centred):
             return centred.new_zeros((*centred.shape[:-1], len(components)))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -17,15 +16,7 @@ MIN_FRAMES = 8  # a few chunks' worth, even where the start is nearly solved
 STEPS_AFTER_SUCCESS = 4  # experts go on so long: enough to see the solved state stand still
 
 
-@dataclass(frozen=True)
-class Rollout:
-    """An episode, and the reward of each of its steps."""
-
-    episode: Episode
-    rewards: np.ndarray  # (T-1,) float32, 1 where the task counted as solved after the step
-
-
-def record_episode(task: Task, plan: EpisodePlan) -> Rollout:
+def record_episode(task: Task, plan: EpisodePlan) -> Episode:
     """Reset the task, let the demonstrator act and record everything.
 
     Experts end 4 control steps after their first success, the others run to the task's `max_steps`; the
@@ -58,7 +49,7 @@ def record_episode(task: Task, plan: EpisodePlan) -> Rollout:
         rewards.append(float(task.success()))
         if plan.kind == "expert" and rewards[-1] and ends_at == spec.max_steps:
             ends_at = min(spec.max_steps, max(step + 1 + STEPS_AFTER_SUCCESS, MIN_FRAMES - 1))
-    episode = Episode(
+    return Episode(
         frames=np.stack(frames),
         actions=np.stack(actions),
         proprio=np.stack(proprio),
@@ -68,5 +59,5 @@ def record_episode(task: Task, plan: EpisodePlan) -> Rollout:
         success=any(rewards),
         seed=plan.seed,
         source=plan.kind,
+        rewards=np.asarray(rewards, np.float32),
     )
-    return Rollout(episode, np.asarray(rewards, np.float32))

@@ -92,11 +92,29 @@ def check_episode(episode: Episode, spec: Mapping[str, Any], where: str) -> None
         if array is not None and array.shape[1] != width:
             raise ValueError(f"{where}: {name} of width {array.shape[1]}, the spec says {width}")
     if episode.actions is not None:
-        low, high = np.asarray(spec["action_low"]), np.asarray(spec["action_high"])
-        outside = np.maximum(low - episode.actions, episode.actions - high) > SLACK * np.maximum(high - low, 1e-3)
-        if outside.any():
-            step, entry = np.argwhere(outside)[0]
+        check_bounds(episode.actions, spec, where)
+    if episode.rewards is not None:
+        if not np.isin(episode.rewards, (0, 1)).all():
             raise ValueError(
-                f"{where}: action {entry} of step {step} is {episode.actions[step, entry]:g}, the spec's bounds are "
-                f"{low[entry]:g} to {high[entry]:g}: scale the actions, or widen the bounds"
+                f"{where}: rewards hold {episode.rewards[~np.isin(episode.rewards, (0, 1))][0]:g}, expected 1 for each "
+                "step after which the task counts as solved and 0 for the others"
             )
+        if bool(episode.rewards.any()) != bool(episode.success):
+            raise ValueError(
+                f"{where}: success is {bool(episode.success)}, but {int(episode.rewards.sum())} steps have a reward: "
+                "an episode counts as successful if it is solved after some step"
+            )
+
+
+def check_bounds(actions: np.ndarray, spec: Mapping[str, Any], where: str) -> None:
+    """A ValueError, beginning with `where`, for actions (T-1, A) outside the bounds of a `spec` that has both."""
+    if "action_high" not in spec:
+        return
+    low, high = np.asarray(spec["action_low"], np.float64), np.asarray(spec["action_high"], np.float64)
+    outside = np.maximum(low - actions, actions - high) > SLACK * np.maximum(high - low, 1e-3)
+    if outside.any():
+        step, entry = np.argwhere(outside)[0]
+        raise ValueError(
+            f"{where}: action {entry} of step {step} is {actions[step, entry]:g}, the spec's bounds are "
+            f"{low[entry]:g} to {high[entry]:g}: scale the actions, or widen the bounds"
+        )

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
+from rla_gym.data.arrays import canonical
 from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.pca import ChannelPCA
 from rla_gym.files import atomic_path, read_json
@@ -229,7 +230,8 @@ def _map_tokens(path: Path, shape: tuple[int, ...]) -> np.ndarray:
 def _read_arrays(path: Path) -> dict[str, np.ndarray]:
     try:
         with np.load(path, allow_pickle=False) as arrays:
-            return {name: arrays[name] for name in ("actions", "proprio", "objects", "states")}
+            names = ("actions", "proprio", "objects", "states")
+            return {name: canonical(name, arrays[name], str(path)) for name in names}
     except (zipfile.BadZipFile, KeyError) as error:
         raise ValueError(
             f"{path} is cut off or of another making ({error}): remove the folder and encode again"

@@ -11,6 +11,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from rla_gym.data.arrays import DTYPES
 from rla_gym.data.channels import channel_pca, channels_of, statistics
 from rla_gym.data.encoding import encoded_rows
 from rla_gym.data.episodes import EpisodeDataset
@@ -224,7 +225,7 @@ def _row_arrays(dataset: EpisodeDataset, starts: np.ndarray) -> dict[str, np.nda
         for name in ("actions", "proprio", "objects", "states"):
             values = arrays[name]
             if values is not None:
-                rows = found.setdefault(name, np.zeros((total, values.shape[1]), values.dtype))
+                rows = found.setdefault(name, np.zeros((total, values.shape[1]), DTYPES[name]))
                 rows[starts[episode] : starts[episode] + len(values)] = values
-    empty = {name: np.zeros((total, 0), np.float32) for name in ("actions", "proprio", "objects", "states")}
+    empty = {name: np.zeros((total, 0), DTYPES[name]) for name in ("actions", "proprio", "objects", "states")}
     return {**empty, **found}

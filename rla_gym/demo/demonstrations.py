@@ -73,7 +73,7 @@ def successful_episodes(task: Task, count: int, noise: float, seed: int, chunk: 
                 "noise (of a demonstration: demonstration_noise)"
             )
         reset_seed, policy_seed = demonstration_seeds(seed, tried)
-        episode = record_episode(task, EpisodePlan(tried, reset_seed, policy_seed, "expert", noise)).episode
+        episode = record_episode(task, EpisodePlan(tried, reset_seed, policy_seed, "expert", noise))
         tried += 1
         if episode.success and len(episode) > chunk:
             kept.append(episode)

@@ -9,7 +9,7 @@ import pytest
 
 from rla_gym.cli.inspect import card_of
 from rla_gym.data import CollectConfig, EpisodeDataset, collect, write_dataset
-from rla_gym.data.formats.robomimic import combine_digests
+from rla_gym.data.digests import combine_digests
 from rla_gym.data.merge import merge
 from rla_gym.outputs import output
 from tests.recording import collect_here

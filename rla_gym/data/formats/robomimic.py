@@ -1,7 +1,7 @@
 """Episodes in robomimic's HDF5 layout.
 
     data                attrs: total, env_args (JSON), spec (JSON), hash
-    data/demo_<i>       attrs: num_samples (= T - 1), success, seed, source, task, digest
+    data/demo_<i>       attrs: num_samples (= T - 1), success, seed, source, task, digest, rewards_digest
       actions           (T-1, A) float32
       states            (T, S) float64
       obs/<frame_name>  (T, H, W, 3) uint8, one compressed chunk a frame
@@ -11,34 +11,32 @@
 
 robomimic reads the first `num_samples` rows of each dataset; the extra last row of frames, states, proprio
 and objects is what the last action led to. All datasets but the frames may be missing where nothing was
-recorded.
+recorded. Files of others may hold numbers of other types: they are read as those above (`rla_gym.data.arrays`).
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rla_gym.data.spec import READ, check_episode, checked_spec
+from rla_gym.data.digests import combine_digests, digest_of, episode_digest, rewards_digest
+from rla_gym.data.formats.scan import DATASETS, DEFAULT_FRAME_NAME, default_rewards, scan
+from rla_gym.data.index import write_index
+from rla_gym.data.spec import check_episode, checked_spec
 from rla_gym.extras import require
 from rla_gym.files import atomic_path
 
 if TYPE_CHECKING:
     from rla_gym.data.episodes import Episode
 
-DEFAULT_FRAME_NAME = "agentview_image"
-DATASETS = {"actions": "actions", "states": "states", "proprio": "obs/proprio", "objects": "objects"}
 # Measured on 112x112 frames of push-cube: 37.7 kB raw, 6.7 lzf, 4.1 deflate 1, 3.4 deflate 4, 2.9 deflate 9
 # (which writes ten times slower); all read at 12,000 to 18,000 frames a second; byte shuffling changes
 # nothing for bytes.
 FRAME_FILTERS: dict[str, Any] = {"compression": "gzip", "compression_opts": 4}
-EXTRA_ROWS = {"actions": 0, "states": 1, "proprio": 1, "objects": 1}  # rows beyond num_samples
 
 
 def env_args(task: str) -> dict[str, Any]:
@@ -49,37 +47,10 @@ def env_args(task: str) -> dict[str, Any]:
     return {"env_name": task, "type": 2, "env_kwargs": {}}
 
 
-def episode_digest(episode: Episode) -> str:
-    """SHA-256 of everything recorded in an episode, frames as decoded bytes (so whatever the compression)."""
-    digest = hashlib.sha256(f"{episode.task}|{int(episode.seed)}|{episode.source}|{bool(episode.success)}".encode())
-    for name in ("frames", "actions", "states", "proprio", "objects"):
-        array = getattr(episode, name)
-        if array is None:
-            digest.update(f"|{name}:none".encode())
-        else:
-            digest.update(f"|{name}:{array.dtype.str}:{array.shape}".encode())
-            digest.update(np.ascontiguousarray(array).data)
-    return digest.hexdigest()
-
-
-def combine_digests(digests: Iterable[str]) -> str:
-    """The hash of a data set: SHA-256 over its episodes' digests, in order."""
-    return hashlib.sha256("\n".join(digests).encode()).hexdigest()
-
-
-def write_episode(
-    group: Any, episode: Episode, frame_name: str = DEFAULT_FRAME_NAME, rewards: np.ndarray | None = None
-) -> None:
-    """Write one episode into an empty HDF5 group.
-
-    Args:
-        rewards: (T-1,) float32, 1 on each step after which the task counted as solved; None: 1 at the last
-            step of a successful episode.
-    """
-    steps = episode.frames.shape[0] - 1
-    if rewards is None:
-        rewards = np.zeros(steps, np.float32)
-        rewards[-1:] = float(episode.success)
+def write_episode(group: Any, episode: Episode, frame_name: str = DEFAULT_FRAME_NAME) -> None:
+    """Write one episode into an empty HDF5 group; without rewards those of its success (`default_rewards`)."""
+    steps = len(episode) - 1
+    rewards = default_rewards(steps, episode.success) if episode.rewards is None else episode.rewards
     dones = np.zeros(steps, np.uint8)
     dones[-1:] = 1
     group.create_dataset(
@@ -89,7 +60,7 @@ def write_episode(
         array = getattr(episode, name)
         if array is not None:
             group.create_dataset(place, data=array)
-    group.create_dataset("rewards", data=rewards.astype(np.float32))
+    group.create_dataset("rewards", data=rewards)
     group.create_dataset("dones", data=dones)
     group.attrs["num_samples"] = steps
     group.attrs["success"] = bool(episode.success)
@@ -97,6 +68,7 @@ def write_episode(
     group.attrs["source"] = episode.source
     group.attrs["task"] = episode.task
     group.attrs["digest"] = episode_digest(episode)
+    group.attrs["rewards_digest"] = rewards_digest(rewards)
 
 
 def write_header(data: Any, spec: Mapping[str, Any], total: int, digests: Iterable[str]) -> None:
@@ -109,6 +81,9 @@ def write_header(data: Any, spec: Mapping[str, Any], total: int, digests: Iterab
 
 def write_dataset(path: str | Path, episodes: Iterable[Episode], spec: Mapping[str, Any]) -> Path:
     """Write episodes (for instance of one's own robot) as a data set that `EpisodeDataset` opens.
+
+    Which steps count as solved is what an episode's `rewards` say; without them, only the last step of one with
+    `success=True`. Success thresholds are calibrated on them (`rla-gym export`).
 
     Args:
         path: the .hdf5 file to write, whole or not at all.
@@ -147,11 +122,20 @@ def write_dataset(path: str | Path, episodes: Iterable[Episode], spec: Mapping[s
         if not digests:
             raise ValueError(f"no episodes are given to write to {path}: an iterator that was used up gives none")
         write_header(data, spec, total, digests)
+    index_written(path, digests)
     return path
 
 
-def merge_parts(path: str | Path, parts: Iterable[Path], spec: Mapping[str, Any]) -> str:
-    """Join files of one episode each (group `episode`) in order, without recompressing; return the hash."""
+def index_written(path: Path, digests: Sequence[str]) -> None:
+    """Write the index of a file that was just written of episodes of these digests, after checking its headers."""
+    h5py = require("h5py", extra="data")
+    with h5py.File(path, "r") as file:
+        headers = scan(file, path)
+    write_index(path, headers, digests)
+
+
+def merge_parts(path: str | Path, parts: Iterable[Path], spec: Mapping[str, Any]) -> list[str]:
+    """Join files of one episode each (group `episode`) in order, without recompressing; return their digests."""
 
     def groups(h5py: Any) -> Iterator[tuple[Any, str]]:
         for part in parts:
@@ -162,8 +146,8 @@ def merge_parts(path: str | Path, parts: Iterable[Path], spec: Mapping[str, Any]
         return copy_episodes(temporary, groups(require("h5py", extra="data")), spec)
 
 
-def copy_episodes(path: str | Path, groups: Iterable[tuple[Any, str]], spec: Mapping[str, Any]) -> str:
-    """Write a data set of episodes that lie in other HDF5 files, in order, without recompressing; return the hash.
+def copy_episodes(path: str | Path, groups: Iterable[tuple[Any, str]], spec: Mapping[str, Any]) -> list[str]:
+    """Write a data set of episodes that lie in other HDF5 files, in order, without recompressing; return their digests.
 
     Args:
         path: the file; a temporary one, since it is not written whole or not at all.
@@ -180,123 +164,60 @@ def copy_episodes(path: str | Path, groups: Iterable[tuple[Any, str]], spec: Map
             total += int(group.attrs["num_samples"])
             digests.append(digest)
         write_header(data, spec, total, digests)
-    return combine_digests(digests)
+    return digests
 
 
-def stored_hash(path: Path) -> str | None:
-    """The hash that a data set's file carries; None where it carries none, or there is no such file to read."""
-    h5py = require("h5py", extra="data")
-    if not path.is_file():
-        return None
-    try:
-        with h5py.File(path, "r") as file:
-            found = file["data"].attrs.get("hash")
-    except (OSError, KeyError):  # opening it as a data set tells what is wrong
-        return None
-    return None if found is None else str(found)
-
-
-@dataclass(frozen=True)
-class Scan:
-    """What a file holds, read without decoding a frame."""
-
-    spec: dict[str, Any]
-    hash: str | None
-    lengths: np.ndarray  # (E,) int64, frames of each episode
-    sources: tuple[str, ...]
-    successes: np.ndarray  # (E,) bool
-    seeds: np.ndarray  # (E,) int64
-    digests: tuple[str | None, ...]  # of each episode, None where the file has none
-
-
-def scan(file: Any, path: Path) -> Scan:
-    """Read and check the headers of an open file.
-
-    Raises:
-        ValueError: datasets that are missing or of sizes that do not fit together, or values that are not
-            finite; the text names the episode.
-    """
-    if "data" not in file or "spec" not in file["data"].attrs:
-        raise ValueError(
-            f"{path} has no `data` group with a `spec` attribute: it is not a data set of this library; "
-            "write one with `rla-gym collect` or rla_gym.data.formats.robomimic.write_dataset"
-        )
-    data = file["data"]
-    spec = checked_spec(json.loads(data.attrs["spec"]), f"{path}: the spec", READ)
-    frame_place = f"obs/{spec.get('frame_name', DEFAULT_FRAME_NAME)}"
-    names = [f"demo_{index}" for index in range(len(data))]
-    missing = [name for name in names if name not in data]
-    if missing or not names:
-        raise ValueError(f"{path} holds {len(names)} episodes, expected demo_0, demo_1, ...; missing: {missing[:3]}")
-    kept = [place for place in DATASETS.values() if place in data["demo_0"]]
-    lengths: list[int] = []
-    sources: list[str] = []
-    successes: list[bool] = []
-    seeds: list[int] = []
-    digests: list[str | None] = []
-    for name in names:
-        group = data[name]
-        attributes = group.attrs
-        if frame_place not in group:
-            raise ValueError(f"{path}: {name} has no {frame_place!r}; it holds {sorted(group)}: record it again")
-        present = [place for place in DATASETS.values() if place in group]
-        lacking = [place for place in kept if place not in present]
-        extra = [place for place in present if place not in kept]
-        if lacking:
-            raise ValueError(
-                f"{path}: {name} has no {lacking[0]!r}, which demo_0 has: all episodes must hold the same datasets"
-            )
-        if extra:
-            raise ValueError(
-                f"{path}: {name} has {extra[0]!r}, which demo_0 has not: all episodes must hold the same datasets"
-            )
-        if "num_samples" not in attributes:
-            raise ValueError(f"{path}: {name} has no attribute num_samples: write it with `write_dataset`")
-        lengths.append(
-            _check_episode(group, group[frame_place], int(attributes["num_samples"]), spec, f"{path}: {name}")
-        )
-        sources.append(str(attributes.get("source", "unknown")))
-        successes.append(bool(attributes.get("success", False)))
-        seeds.append(int(attributes.get("seed", len(seeds))))
-        digest = attributes.get("digest")
-        digests.append(None if digest is None else str(digest))
-    stored = data.attrs.get("hash")
-    return Scan(
-        spec,
-        None if stored is None else str(stored),
-        np.asarray(lengths, np.int64),
-        tuple(sources),
-        np.asarray(successes, bool),
-        np.asarray(seeds, np.int64),
-        tuple(digests),
+def stored_digest(group: Any, index: int, spec: Mapping[str, Any]) -> str:
+    """The digest of an episode as it lies in the open file now: every frame is decoded."""
+    places = {"frames": f"obs/{spec.get('frame_name', DEFAULT_FRAME_NAME)}", **DATASETS}
+    attributes = group.attrs
+    return digest_of(
+        str(attributes.get("task", spec["name"])),
+        int(attributes.get("seed", index)),
+        str(attributes.get("source", "unknown")),
+        bool(attributes.get("success", False)),
+        {name: group[place] for name, place in places.items() if place in group},
     )
 
 
-def _check_episode(group: Any, frames: Any, samples: int, spec: Mapping[str, Any], where: str) -> int:
-    """Check one episode's shapes against num_samples and the spec; return its number of frames."""
-    length = samples + 1
-    expected: dict[str, tuple[int, ...]] = {
-        "actions": (samples, len(spec["action_low"])),
-        "proprio": (length, int(spec["proprio_size"])),
-        "objects": (length, len(spec["object_names"])),
-    }
-    if frames.shape != (length, *spec["frame_size"], 3):
-        raise ValueError(
-            f"{where}: frames have shape {frames.shape}, expected {(length, *spec['frame_size'], 3)}: "
-            "num_samples + 1 frames, all of the size in the spec; split data of differing sizes into data "
-            "sets of their own"
-        )
-    for name, place in DATASETS.items():
-        if place not in group:
-            continue
-        dataset = group[place]
-        shape = dataset.shape
-        if (name in expected and shape != expected[name]) or len(shape) != 2 or shape[0] != samples + EXTRA_ROWS[name]:
+def checked_digest(group: Any, index: int, spec: Mapping[str, Any], path: Path) -> str:
+    """`stored_digest`, compared with what was noted when the episode was recorded.
+
+    Raises:
+        ValueError: the episode was changed since; names it.
+    """
+    found = stored_digest(group, index, spec)
+    notes = {"digest": found}
+    if "rewards" in group:
+        notes["rewards_digest"] = rewards_digest(group["rewards"][()])
+    for name, value in notes.items():
+        if str(group.attrs.get(name, value)) != value:
             raise ValueError(
-                f"{where}: {place} has shape {shape}, expected "
-                f"{expected.get(name, (samples + EXTRA_ROWS[name], 'S'))}: {length} frames have {samples} "
-                f"actions of width {len(spec['action_low'])}"
+                f"{path}: demo_{index} is not what was recorded (its {name} is {value[:12]}, noted is "
+                f"{str(group.attrs[name])[:12]}): it was damaged or edited. Record or fetch it again; if it was edited "
+                "on purpose, take it as it is with rla_gym.data.accept_edits(path)"
             )
-        if not np.isfinite(dataset[()]).all():
-            raise ValueError(f"{where}: {name} hold NaN or infinite values; remove the episode or record it again")
-    return length
+    return found
+
+
+def accept_edits(path: str | Path) -> str:
+    """Note the digests of all episodes of a file as they are now, after it was edited on purpose; return the new hash.
+
+    Token stores and trainings of the episodes as they were are then of another data set.
+
+    Raises:
+        ValueError: episodes that do not fit together; nothing is written then.
+    """
+    h5py, path = require("h5py", extra="data"), Path(path)
+    with h5py.File(path, "r+") as file:
+        headers = scan(file, path)
+        digests = []
+        for index in range(len(headers.lengths)):
+            group = file[f"data/demo_{index}"]
+            digests.append(stored_digest(group, index, headers.spec))
+            group.attrs["digest"] = digests[-1]
+            if "rewards" in group:
+                group.attrs["rewards_digest"] = rewards_digest(group["rewards"][()])
+        file["data"].attrs["hash"] = combine_digests(digests)
+    write_index(path, headers, digests)
+    return combine_digests(digests)

@@ -4,7 +4,8 @@ import h5py
 import numpy as np
 
 from rla_gym.data import EpisodeDataset
-from rla_gym.data.formats.robomimic import combine_digests, env_args, episode_digest
+from rla_gym.data.digests import combine_digests, episode_digest
+from rla_gym.data.formats.robomimic import env_args
 
 
 def test_layout_is_what_robomimic_reads(collected):

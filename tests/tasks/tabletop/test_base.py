@@ -106,7 +106,7 @@ def test_every_demonstrator_moves_the_object(task, kind):
 
 
 def test_episodes_are_recorded_with_their_velocities(task):
-    episode = record_episode(task, EpisodePlan(0, 0, 3, "expert", 0.0)).episode
+    episode = record_episode(task, EpisodePlan(0, 0, 3, "expert", 0.0))
     assert episode.success and episode.task == task.spec.name
     assert episode.proprio.shape[1] == 4 and np.abs(episode.proprio[:, 2:]).max() > 0.1
     moved = np.diff(episode.proprio[:, :2], axis=0) * task.spec.control_hz
