@@ -8,6 +8,7 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -37,6 +38,22 @@ if sys.platform == "linux":
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 CHUNK, CHANNELS = 4, 12
+
+WHOLE = ("tests/cli", "tests/data", "tests/training")
+"""Folders whose tests share what takes seconds to make."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several processes, the tests of a file or of a folder in `WHOLE` stay in one: fixtures are made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return next((folder for folder in WHOLE if file.startswith(f"{folder}/")), file)
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
