@@ -74,9 +74,9 @@ def test_card_tells_what_it_was_merged_from(collected, interrupted, merged):
 
 def test_a_second_call_returns_at_once(collected, interrupted, merged):
     before = (merged / "episodes.hdf5").stat().st_mtime_ns
-    began = time.perf_counter()
+    began = time.process_time()
     assert merge([collected, interrupted / "episodes.hdf5"], merged) == merged
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert (merged / "episodes.hdf5").stat().st_mtime_ns == before
 
 
