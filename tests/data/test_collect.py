@@ -21,7 +21,7 @@ from rla_gym.tasks.tabletop.push_cube import PushCube
 from tests.recording import collect_here
 
 SETTINGS = CollectConfig("push-cube", 10, play=0.3, goal_blind=0.2, seed=6)  # as the fixture's
-MANY = CollectConfig("push-cube", 24, play=0.5, seed=5, workers=1)
+MANY = CollectConfig("push-cube", 16, play=0.5, seed=5, workers=1)
 
 
 def wait_for(condition, seconds=300.0):
@@ -149,20 +149,33 @@ def test_finished_collection_returns_at_once(collected):
     assert (collected / "episodes.hdf5").stat().st_mtime_ns == before
 
 
+KILLED = """
+import os, signal, sys, threading
+from rla_gym.data import CollectConfig, collect
+
+module = sys.modules[collect.__module__]
+answers, receive = [], module.receive
+
+def counted(*arguments):
+    answers.append(receive(*arguments))
+    if len(answers) == 4:  # by then the worker is at another episode
+        threading.Timer(0.02, os.kill, (os.getpid(), signal.SIGKILL)).start()
+    return answers[-1]
+
+if __name__ == "__main__":
+    module.receive = counted
+    collect({config!r})
+"""
+
+
 def test_killed_run_resumes_to_the_same_episodes(tmp_path):
     whole = EpisodeDataset(collect_here(replace(MANY, out=tmp_path / "whole")))
     out = tmp_path / "killed"
     script = tmp_path / "run.py"
-    script.write_text(
-        "from rla_gym.data import CollectConfig, collect\n"
-        "if __name__ == '__main__':\n"
-        f"    collect({replace(MANY, out=str(out))!r})\n"
-    )
+    script.write_text(KILLED.format(config=replace(MANY, out=str(out))))
     environment = {**os.environ, "PYTHONPATH": os.pathsep.join([os.getcwd(), *sys.path])}
     process = subprocess.Popen([sys.executable, str(script)], env=environment, stderr=subprocess.DEVNULL)
-    wait_for(lambda: len(whole_parts(out)) >= 4)
-    process.send_signal(signal.SIGKILL)
-    process.wait()
+    assert process.wait() == -signal.SIGKILL
     assert not (out / "episodes.hdf5").exists()
     time.sleep(0.3)  # the orphaned worker ends after its episode
     kept = whole_parts(out)
