@@ -5,11 +5,23 @@ from __future__ import annotations
 import re
 import shlex
 from pathlib import Path
+from typing import Any
 
+import numpy as np
 import pytest
 import torch
 
 from rla_gym.cli.commands import COMMANDS, parse
+from rla_gym.data import EpisodeDataset, encode_dataset
+from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
+from rla_gym.models.encoder import load_encoder
+from rla_gym.models.features import FeaturesConfig
+from rla_gym.models.flow_config import FlowConfig
+from rla_gym.thresholds import calibrate
+from rla_gym.training.autoencoder import AutoencoderTraining
+from rla_gym.training.features import FeaturesTraining
+from rla_gym.training.flow import FlowTraining
+from rla_gym.training.loop import LoopConfig, fit, load_weights
 
 ROOT = Path(__file__).parent.parent
 README = (ROOT / "README.md").read_text(encoding="utf-8")
@@ -43,6 +55,38 @@ def test_python_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 def run(number: int) -> None:
     exec(compile(blocks("python")[number], f"README.md, Python block {number}", "exec"), {"__name__": "readme"})
+
+
+def test_own_recordings_can_be_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:
+    """The block's data set through encoding and the first steps of each training, as a reader would go on."""
+    monkeypatch.chdir(tmp_path)
+    run(next(number for number, block in enumerate(blocks("python")) if "write_dataset" in block))
+    dataset = EpisodeDataset("data/my-robot")
+    encoder = load_encoder("vit_tiny_patch16_224", (112, 112), layer=1, weights="random:0")
+    store = encode_dataset(dataset, encoder, tmp_path / "tokens", progress=False, pca=4)
+    assert "note:" not in capfd.readouterr().err  # all of it changes
+    sizes = {"channels": 4, "patches": 49, "latent_tokens": 2, "latent_channels": 4}
+    autoencoder = RLAConfig(
+        **sizes, encoder_width=16, encoder_blocks=1, encoder_heads=2, decoder_width=16, decoder_blocks=1,
+        decoder_heads=2, position_embedding=True, residual_decoder=True,
+    )  # fmt: skip
+    flow = FlowConfig(
+        **sizes, width=16, flow_width=16, conditioning_blocks=1, flow_blocks=1, heads=2, robots={"0": 2}, max_horizon=4,
+        strict_chunks=True, latent_scale=1.0, per_dimension_scale=True, position_embedding=True, slot_embedding=True,
+        input_projection=True, proprio_size=2,
+    )  # fmt: skip
+    loop = LoopConfig(steps=2, batch_size=4, lr=1e-3, warmup=1, save_every=2, eval_every=2, ema=0.9)
+    quiet = {"tensorboard": False, "progress": False, "cpu": True}
+    fit(AutoencoderTraining(store, autoencoder, batch_size=4, seed=0, max_horizon=8), loop, Path("a"), **quiet)
+    model = RLAAutoencoder(autoencoder)
+    model.load_state_dict(load_weights(Path("a"))["autoencoder"])
+    features = FeaturesTraining(store, FeaturesConfig(4, store.grid, 2), batch_size=4, seed=0)
+    fit(features, loop, Path("f"), **quiet)
+    training = FlowTraining(store, model, flow, batch_size=4, seed=0, chunk=4)
+    fit(training, loop, Path("w"), **quiet)
+    assert all(np.isfinite(value) for value in training.evaluate(2).values())
+    found = calibrate(store, dataset, features.model.eval())
+    assert found.thresholds and found.card["episodes"] == len(store.split("train"))
 
 
 def test_there_is_python() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import numpy as np
 import pytest
@@ -60,7 +61,32 @@ def test_distances_are_those_of_the_rewards(encoded: TokenStore, bundle: Bundle)
         assert float(ours[0]) == pytest.approx(float(reward.goal_distance[0]), rel=1e-5), key
 
 
+class LastStepOnly:
+    """Recordings of which only success is known: robomimic's reward of the last step, or none at all."""
+
+    def __init__(self, lengths: np.ndarray, rewards: bool) -> None:
+        self.lengths, self.rewards = lengths, rewards
+
+    def arrays(self, episode: int) -> dict[str, np.ndarray | None]:
+        rewards = np.zeros(self.lengths[episode] - 1, np.float32)
+        rewards[-1] = 1.0
+        return {"rewards": rewards if self.rewards else None}
+
+
+@pytest.mark.parametrize("rewards", [True, False])
+def test_success_alone_gives_thresholds(encoded: TokenStore, bundle: Bundle, rewards: bool) -> None:
+    given: Any = LastStepOnly(encoded.lengths, rewards)
+    found = calibrate(encoded, given, bundle.features)
+    assert "of one frame each" in found.card["how"] and "Episode.rewards" in found.card["how"]
+    train = encoded.split("train")
+    solved = int(encoded.successes[train].sum())
+    assert found.card["episodes"] == solved > 0
+    for key, threshold in found.thresholds.items():
+        assert threshold > 0 and found.card[key]["solved_frames"] == solved
+        assert found.card[key]["solved_under"] > found.card[key]["others_under"]
+
+
 def test_no_solved_episode_gives_no_threshold(encoded: TokenStore, recorded: EpisodeDataset, bundle: Bundle) -> None:
     found = calibrate(replace(encoded, successes=np.zeros_like(encoded.successes)), recorded, bundle.features)
     assert found.thresholds == {}
-    assert "no threshold" in found.card["how"]
+    assert "no threshold" in found.card["how"] and "Episode.success" in found.card["how"]

@@ -14,6 +14,8 @@ from rla_gym.progress import tracked
 
 PCA_FRAMES = 2000
 """Frames that a PCA is fitted on, at most."""
+CONSTANT = 1.0
+"""The standard deviation that a channel is given that never changes."""
 
 
 def channel_pca(
@@ -50,18 +52,27 @@ def statistics(tokens: np.ndarray, starts: np.ndarray, lengths: np.ndarray) -> t
         squares += np.einsum("nc,nc->c", values, values)
     mean = total / count
     std = np.sqrt(np.maximum(squares / count - mean**2, 0.0))
-    std[std < 1e-6] = 1.0  # a dead channel stays at zero instead of blowing up
+    std[std < 1e-6] = CONSTANT  # a dead channel stays at zero instead of blowing up
     return mean.astype(np.float32), std.astype(np.float32)
 
 
-def channels_of(like: TokenStore, encoder: FrameEncoder, pca: int | None) -> int | None:
-    """Channels of the map of `like`, None without one, after checking that this encoder's tokens may go through it."""
+def channels_of(like: TokenStore, encoder: FrameEncoder, pca: int | None, grid: tuple[int, int]) -> int | None:
+    """Channels of the map of `like`, None without one, after checking that this encoder's tokens may go through it.
+
+    Args:
+        grid: rows and columns of patches of the frames to be encoded.
+    """
     made_by = like.info["encoder"]
     if made_by["hash"] != encoder.hash:
         raise ValueError(
             f"{like.path} is of the encoder {made_by['name']} ({made_by['hash'][:12]}), this one is {encoder.name} "
             f"({encoder.hash[:12]}): a store can be like another of the same encoder only; give that one, which is "
             "encoder.safetensors in the store where `rla-gym encode` wrote it"
+        )
+    if tuple(like.grid) != tuple(grid):
+        raise ValueError(
+            f"{like.path} has {like.grid[0]}x{like.grid[1]} patches a frame, these frames have {grid[0]}x{grid[1]}: a "
+            "store can be like another of frames of the same size only"
         )
     components: int | None = like.info["pca"] and int(like.info["pca"]["components"])
     if pca not in (None, components):

@@ -12,7 +12,8 @@ from typing import Any, Literal
 import numpy as np
 
 from rla_gym.data.arrays import DTYPES
-from rla_gym.data.channels import channel_pca, channels_of, statistics
+from rla_gym.data.channels import CONSTANT, channel_pca, channels_of, statistics
+from rla_gym.data.constants import constants_of
 from rla_gym.data.encoding import encoded_rows
 from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.journal import ENCODER_NAME, JOURNAL_NAME, MADE_FILES, PART_NAME, TOKENS_NAME, Journal
@@ -54,14 +55,16 @@ def encode_dataset(
 
     Raises:
         ValueError: `out` was begun with another data set, encoder, pca, like or precision; `like` is of another
-            encoder; tokens that float16 cannot hold; no training episodes and no `like`.
+            encoder or grid; nothing moves in any video; tokens that float16 cannot hold; no training episodes and no
+            `like`.
         FileExistsError: files that `encode` did not write are in its way.
         BlockingIOError: another process encodes there.
         OSError: the disk has no room for the tokens, which is found before work begins, or `out` cannot be written to.
     """
     out = Path(out)
+    grid = encoder.grid(*dataset.spec["frame_size"])
     if like is not None:
-        pca = channels_of(like, encoder, pca)
+        pca = channels_of(like, encoder, pca, grid)
     coordinates = None if like is None else like.coordinates
     bf16 = precision == "bf16"
     made_from = {
@@ -87,9 +90,10 @@ def encode_dataset(
                 f"none of the {len(dataset)} episodes falls into the training part (90 % by a hash of the seed): "
                 "record more, or encode them like another store"
             )
+        if not journal.rows:
+            _note_constants(dataset, refuse=like is None)
         if pca is not None and not journal.rows:  # before the PCA takes its minutes
-            patches = math.prod(encoder.grid(*dataset.spec["frame_size"]))
-            _reserve_tokens(out / PART_NAME, (int(dataset.lengths.sum()), patches, pca))
+            _reserve_tokens(out / PART_NAME, (int(dataset.lengths.sum()), math.prod(grid), pca))
         if like is None:
             channel_map = None if pca is None else channel_pca(dataset, encoder, out, batch, pca, train, bf16, progress)
         else:
@@ -101,6 +105,9 @@ def encode_dataset(
         starts = first_rows(dataset.lengths)
         if like is None:
             mean, std = statistics(tokens, starts[train], dataset.lengths[train])
+            if (std == CONSTANT).any():
+                channels = np.flatnonzero(std == CONSTANT).tolist()
+                print(f"note: {out}: {len(channels)} of {len(std)} channels of the tokens never change: {channels[:9]}")
         else:
             mean, std = like.mean, like.std
         with atomic_path(out / "arrays.npz") as temporary:
@@ -112,7 +119,7 @@ def encode_dataset(
             "dataset": dataset.hash,
             "encoder": {"name": encoder.name, "hash": encoder.hash},
             "precision": precision,
-            "grid": [int(side) for side in encoder.grid(*dataset.spec["frame_size"])],
+            "grid": [int(side) for side in grid],
             "pca": channel_map and {"components": pca, "explained": channel_map.explained},
             "like": coordinates,
             "like_datasets": [] if like is None else [like.info["dataset"], *like.info.get("like_datasets", [])],
@@ -133,6 +140,17 @@ def encode_dataset(
         folder.seal()
         folder.remove([JOURNAL_NAME])
     return TokenStore.open(out, dataset, encoder)
+
+
+def _note_constants(dataset: EpisodeDataset, refuse: bool) -> None:
+    """Report what never changes in the data set; a ValueError, if `refuse`, where nothing moves in any video."""
+    constants = constants_of(dataset)
+    constants.report(str(dataset.path))
+    if refuse and len(constants.static) == len(dataset):
+        raise ValueError(
+            f"{dataset.path}: each of the {len(dataset)} videos shows one frame only, so there is nothing to learn: "
+            "check the camera, or what wrote the frames"
+        )
 
 
 def _finished(out: Path, dataset: EpisodeDataset, encoder: FrameEncoder, made_from: dict[str, Any]) -> TokenStore:

@@ -33,7 +33,10 @@ class LatentSpace(nn.Module):
         """
         check_shape("scale", scale, tuple(self.latent_scale.shape))
         if not bool((scale > 0).all()):
-            raise ValueError(f"scale must be positive everywhere, its smallest entry is {scale.min().item()}")
+            raise ValueError(
+                f"scale must be positive everywhere, its smallest entry is {scale.min().item()}: the autoencoder gives "
+                "the same latent action whatever changes; train it longer, or look whether anything moves in its frames"
+            )
         if mean is not None:
             check_shape("mean", mean, tuple(self.latent_mean.shape))
         self.latent_scale.copy_(scale)

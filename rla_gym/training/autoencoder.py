@@ -13,6 +13,7 @@ from rla_gym.data.sampling import sample_chunks, sample_pairs
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig, autoencoder_loss
 from rla_gym.training.batches import (
+    check_moves,
     device_of,
     exact,
     held_out,
@@ -78,6 +79,7 @@ class AutoencoderTraining:
         self.feedback, self.chunk, self.held_out_pairs = feedback, chunk, held_out_pairs
         held_out(store, max(chunk, max_horizon) + 1)  # an error now, not when it is measured first
         self.episodes = store.split("train")
+        check_moves(store, self.episodes)
         self.model = RLAAutoencoder(config, torch.Generator().manual_seed(seed))
         if start is not None:
             self.model.load_state_dict(start)
@@ -160,7 +162,7 @@ class AutoencoderTraining:
         )
         with torch.no_grad():
             still = (tokens - next_tokens).abs().mean()
-            ratio = (predicted.float() - next_tokens).abs().mean() / still
+            ratio = (predicted.float() - next_tokens).abs().mean() / still.clamp(min=1e-12)
         return loss, {"ratio": ratio, "latent_abs": z.detach().abs().mean()}
 
     def evaluate(self, step: int) -> dict[str, float]:

@@ -45,6 +45,18 @@ def held_out(store: TokenStore, frames: int) -> tuple[np.ndarray, str]:
     )
 
 
+def check_moves(store: TokenStore, episodes: np.ndarray) -> None:
+    """Raise a ValueError for episodes (n,) in which no token ever changes: every residual is zero."""
+    for episode in episodes:
+        tokens = store.tokens[store.starts[episode] : store.starts[episode] + store.lengths[episode]]
+        if (tokens != tokens[:1]).any():
+            return
+    raise ValueError(
+        f"nothing moves in the {len(episodes)} training episodes of {store.path}: every token keeps its first value, "
+        "so there is nothing to learn; check the recorded frames"
+    )
+
+
 def proprio_statistics(store: TokenStore) -> tuple[Tensor, Tensor]:
     """Mean and standard deviation (P,) float32 of proprioception over training episodes; 1 where it never changes."""
     values = store.proprio[store.rows(store.split("train"))].astype(np.float64)

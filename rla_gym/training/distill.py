@@ -16,6 +16,7 @@ from rla_gym.models.student import StudentConfig, make_student
 from rla_gym.trained import TrainedRun
 from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, origin
 from rla_gym.training.frames import check_same_data, read_frames, some_rows
+from rla_gym.training.metrics import explained
 
 BACKGROUND_FRAMES = 512
 
@@ -95,7 +96,7 @@ class DistillTraining:
         unusual = (tokens - self.background.to(tokens.device)).square().mean(dim=2, keepdim=True)
         weights = 1.0 + self.foreground_weight * unusual
         l1, squared = (weights * error.abs()).mean(), (weights * error.square()).mean()
-        return l1 + squared, {"l1": l1.detach(), "explained": 1 - error.detach().square().mean() / unusual.mean()}
+        return l1 + squared, {"l1": l1.detach(), "explained": explained(error.detach(), unusual.sqrt())}
 
     def evaluate(self, step: int) -> dict[str, float]:
         """Mean absolute error of standardised tokens, cosine with the true ones, and the share of their squared
@@ -109,7 +110,7 @@ class DistillTraining:
         return {
             f"{self.prefix}l1": float(error.abs().mean()),
             f"{self.prefix}cosine": float(torch.cosine_similarity(given, true, dim=-1).mean()),
-            f"{self.prefix}explained": float(1 - error.square().mean() / (true - self.background).square().mean()),
+            f"{self.prefix}explained": float(explained(error, true - self.background)),
         }
 
 

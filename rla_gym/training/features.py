@@ -12,6 +12,7 @@ from torch import Tensor, nn
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.features import FeaturesConfig, KeypointDecoder, KeypointFeatures
 from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, origin, standardized_proprio
+from rla_gym.training.metrics import explained
 
 BACKGROUND_FRAMES = 512
 
@@ -79,7 +80,7 @@ class FeaturesTraining:
         unusual = (tokens - self.background.to(tokens.device)).square().mean(dim=2, keepdim=True)
         weights = 1.0 + self.foreground_weight * unusual
         error = (weights * (rebuilt - tokens).square()).mean()
-        return error, {"explained": 1 - (rebuilt - tokens).square().mean().detach() / unusual.mean()}
+        return error, {"explained": explained((rebuilt - tokens).detach(), unusual.sqrt())}
 
     def evaluate(self, step: int) -> dict[str, float]:
         """Share of the held-out tokens' squared distance from the background that is explained."""
@@ -87,5 +88,4 @@ class FeaturesTraining:
         tokens, proprio = self.store.normalized(self.held_rows), self.proprio[self.held_rows]
         with exact(device):
             rebuilt = self.decoder(self.model(tokens.to(device)), proprio.to(device)).cpu()
-        left = (rebuilt - tokens).square().mean()
-        return {f"{self.prefix}explained": float(1 - left / (tokens - self.background).square().mean())}
+        return {f"{self.prefix}explained": float(explained(rebuilt - tokens, tokens - self.background))}

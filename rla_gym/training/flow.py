@@ -18,6 +18,7 @@ from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.prediction import next_tokens
 from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.training.batches import (
+    check_moves,
     device_of,
     exact,
     frozen,
@@ -124,6 +125,7 @@ class FlowTraining:
             "moving_weight": moving_weight,
         }  # fmt: skip
         self.episodes = store.split("train")
+        check_moves(store, self.episodes)
         self.proprio = standardized_proprio(store)
         self.autoencoder = autoencoder
         frozen(autoencoder)

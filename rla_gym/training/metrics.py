@@ -22,6 +22,11 @@ def r2(predicted: Tensor, true: Tensor) -> float:
     return 1.0 - float((predicted - true).square().sum() / true.square().sum().clamp(min=1e-12))
 
 
+def explained(error: Tensor, spread: Tensor) -> Tensor:
+    """1 - |error|² / |spread|², means over all entries of each, as a scalar; far below 0 where nothing varies."""
+    return 1.0 - error.square().mean() / spread.square().mean().clamp(min=1e-12)
+
+
 def cosine(predicted: Tensor, true: Tensor) -> float:
     """Mean cosine between predicted and true residuals over all patches (..., C)."""
     return float(F.cosine_similarity(predicted, true, dim=-1).mean())

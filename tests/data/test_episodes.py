@@ -1,3 +1,4 @@
+import errno
 import multiprocessing
 import pickle
 
@@ -6,6 +7,7 @@ import numpy as np
 import pytest
 
 from rla_gym.data import Episode, EpisodeDataset, write_dataset
+from rla_gym.data.index import index_path
 
 SPEC = {
     "name": "drawn",
@@ -247,3 +249,99 @@ def test_missing_episode(path):
 def test_episode_checks_itself(changes, message):
     with pytest.raises(ValueError, match=message):
         drawn(**changes)
+
+
+def test_arrays_of_other_types_are_converted_when_written(tmp_path):
+    whole = drawn(5, 0, actions=np.zeros((4, 2), np.int64), states=np.arange(35, dtype=np.float32).reshape(5, 7))
+    half = drawn(6, 1, actions=np.full((5, 2), 0.5), proprio=np.full((6, 3), -0.75, np.float16))
+    assert {whole.actions.dtype, half.actions.dtype, half.proprio.dtype} == {np.dtype(np.float32)}
+    assert whole.states.dtype == np.float64
+    dataset = EpisodeDataset(write_dataset(tmp_path / "a.hdf5", [whole, half], SPEC))
+    assert (dataset.arrays(1)["actions"] == 0.5).all() and (dataset.arrays(1)["proprio"] == -0.75).all()
+    with pytest.raises(ValueError, match=r"proprio are float64 .*float32, which cannot hold row 0 \(1e\+39\)"):
+        drawn(proprio=np.full((5, 3), 1e39))
+
+
+def replaced(path, place, values):
+    """The file with other values at a place of its second episode, as recorded so: without digests."""
+    with h5py.File(path, "r+") as file:
+        group = file["data/demo_1"]
+        del group[place], group.attrs["digest"], group.attrs["rewards_digest"]
+        group[place] = values
+    return path
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float16", "int8", ">f4"])
+def test_files_of_others_are_read_in_the_same_types(path, dtype):
+    dataset = EpisodeDataset(replaced(path, "actions", np.ones((5, 2), dtype)))
+    assert dataset.arrays(1)["actions"].dtype == dataset.episode(1).actions.dtype == np.float32
+    assert (dataset.episode(1).actions == 1).all() and dataset.hash == dataset.compute_hash()
+
+
+@pytest.mark.parametrize(
+    ("place", "values", "message"),
+    [
+        ("obs/proprio", np.full((6, 3), 1e300), "demo_1: proprio are float64 and kept as float32, which cannot hold"),
+        ("actions", np.full((5, 2), 3.0), r"demo_1: action 0 of step 0 is 3, the spec's bounds are -1 to 1"),
+        ("actions", np.array([[b"a", b"b"]] * 5), "demo_1: actions are of type .*expected numbers"),
+        ("obs/agentview_image", np.zeros((6, 6, 8, 3)), "demo_1: frames are float64, expected uint8"),
+        ("rewards", np.zeros(6), r"demo_1: rewards have shape \(6,\), expected \(5,\)"),
+        ("rewards", np.full(5, np.nan), "demo_1: rewards hold NaN"),
+    ],
+)
+def test_what_a_file_promises_is_checked_when_it_is_opened(path, place, values, message):
+    with pytest.raises(ValueError, match=message):
+        EpisodeDataset(replaced(path, place, values))
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("seed", 2**64 - 1), ("seed", 1.5), ("success", "yes"), ("num_samples", -3), ("num_samples", [5])],
+)
+def test_attributes_are_checked_when_it_is_opened(path, name, value):
+    with h5py.File(path, "r+") as file:
+        file["data/demo_1"].attrs[name] = np.uint64(value) if value == 2**64 - 1 else value
+    with pytest.raises(ValueError, match=f"demo_1: attribute {name} is .*expected a whole number"):
+        EpisodeDataset(path)
+
+
+def test_rewards_say_which_steps_are_solved(tmp_path):
+    solved = np.array([False, False, True, True])
+    given = [drawn(5, 1, rewards=solved), drawn(5, 3), drawn(5, 0)]
+    dataset = EpisodeDataset(write_dataset(tmp_path / "a.hdf5", given, SPEC))
+    assert [dataset.arrays(i)["rewards"].tolist() for i in range(3)] == [[0, 0, 1, 1], [0, 0, 0, 1], [0, 0, 0, 0]]
+    assert (dataset.episode(0).rewards == solved).all() and dataset.hash == dataset.compute_hash()
+    for wrong, message in (
+        (drawn(5, 1, rewards=np.array([0, 0.5, 0, 1])), "rewards hold 0.5, expected 1 for each step"),
+        (drawn(5, 1, rewards=np.zeros(4)), "success is True, but 0 steps have a reward"),
+        (drawn(5, 0, rewards=np.ones(4)), "success is False, but 4 steps have a reward"),
+    ):
+        with pytest.raises(ValueError, match=message):
+            write_dataset(tmp_path / "b.hdf5", [wrong], SPEC)
+    with pytest.raises(ValueError, match=r"rewards has shape \(5,\), expected \(4, ...\)"):
+        drawn(5, 1, rewards=np.zeros(5))
+
+
+def test_a_locked_file_is_not_called_damaged(path):
+    fcntl = pytest.importorskip("fcntl")
+    index_path(path).unlink()
+    with path.open("r+b") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError, match="is locked, as by a process that writes it: wait"):
+            EpisodeDataset(path)
+    assert len(EpisodeDataset(path)) == 3
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.EACCES, PermissionError), (errno.EIO, OSError)])
+def test_what_the_system_refuses_is_not_called_damaged(path, monkeypatch, number, kind):
+    index_path(path).unlink()
+    dataset = EpisodeDataset(path)
+
+    def refuse(*_):
+        raise OSError(number, "no")
+
+    monkeypatch.setattr(h5py.Dataset, "__getitem__", refuse)
+    for read in (lambda: dataset.frames(1), lambda: EpisodeDataset(path)):
+        with pytest.raises(kind, match="cannot be read .*may well be whole") as error:
+            read()
+        assert error.value.errno == number

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rla_gym.data.constants import NAMES, Constants, same_frames
 from rla_gym.data.digests import combine_digests, digest_of, episode_digest, rewards_digest
 from rla_gym.data.formats.scan import DATASETS, DEFAULT_FRAME_NAME, default_rewards, scan
 from rla_gym.data.index import write_index
@@ -82,6 +83,7 @@ def write_header(data: Any, spec: Mapping[str, Any], total: int, digests: Iterab
 def write_dataset(path: str | Path, episodes: Iterable[Episode], spec: Mapping[str, Any]) -> Path:
     """Write episodes (for instance of one's own robot) as a data set that `EpisodeDataset` opens.
 
+    What never changes in it, a static video or a column of actions or proprioception, is noted in one line on stderr.
     Which steps count as solved is what an episode's `rewards` say; without them, only the last step of one with
     `success=True`. Success thresholds are calibrated on them (`rla-gym export`).
 
@@ -99,7 +101,7 @@ def write_dataset(path: str | Path, episodes: Iterable[Episode], spec: Mapping[s
     path, spec = Path(path), checked_spec(spec)
     if path.is_dir():
         raise IsADirectoryError(f"{path} is a folder: name the file, such as {path / 'episodes.hdf5'}")
-    total, digests = 0, []
+    total, digests, constants = 0, [], Constants()
     seeds: dict[int, int] = {}
     kept: list[str] | None = None
     with atomic_path(path) as temporary, h5py.File(temporary, "w") as file:
@@ -119,10 +121,12 @@ def write_dataset(path: str | Path, episodes: Iterable[Episode], spec: Mapping[s
             write_episode(group, episode, spec.get("frame_name", DEFAULT_FRAME_NAME))
             total += int(group.attrs["num_samples"])
             digests.append(str(group.attrs["digest"]))
+            constants.add({name: getattr(episode, name) for name in NAMES}, same_frames(episode.frames))
         if not digests:
             raise ValueError(f"no episodes are given to write to {path}: an iterator that was used up gives none")
         write_header(data, spec, total, digests)
     index_written(path, digests)
+    constants.report(str(path))
     return path
 
 
