@@ -243,7 +243,7 @@ def test_what_the_system_refuses_a_worker_stops_the_run(tmp_path):
             parents=True
         )  # the episode can be recorded, but not put in its place
     with pytest.raises(IsADirectoryError, match="000002"):
-        collect_here(replace(MANY, episodes=4, out=tmp_path))
+        collect(replace(MANY, episodes=4, out=tmp_path))
     assert [path.name for path in whole_parts(tmp_path) if path.is_file()][:2] == [
         "000000.hdf5",
         "000001.hdf5",
