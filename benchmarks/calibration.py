@@ -205,7 +205,7 @@ def main(args: Args) -> None:
     torch.set_num_threads(1)
     bundle, store = load_checkpoint(args.ckpt), TokenStore.open(args.tokens)
     check_coordinates(store, bundle)
-    task = make_task(bundle.config.task)
+    task = make_task(bundle.config.task, **bundle.config.task_options)
     kinds: dict[str, dict[str, np.ndarray]] = {}
     for kind in KINDS:
         handles = make_handles(store, task, kind, args.count, bundle.config.chunk, args.chunks, "test", args.seed)

@@ -43,7 +43,7 @@ def compare(args: Args, seed: int) -> list[dict[str, Any]]:
     """Results of every setting on one seed: shares solved before and after, in reality and in the dream."""
     bundle = load_checkpoint(args.ckpt)
     base = DemoConfig(ckpt=args.ckpt, episodes=args.episodes, workers=0, videos=0)
-    task = make_task(bundle.config.task)
+    task = make_task(bundle.config.task, **bundle.config.task_options)
     demonstrations = record_demonstrations(bundle, task, base.demonstrations, base.demonstration_noise, seed)
     task.close()
     cloned = make_agent(base, dream_env(base, bundle), demonstrations, seed)

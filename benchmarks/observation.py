@@ -141,7 +141,7 @@ def state_inputs(names: Sequence[str], objects: np.ndarray) -> np.ndarray:
 
 def record(bundle: rla_gym.Bundle, args: Args, seed: int) -> Pairs:
     """Fresh successful demonstrations of the task's expert, as `rla-gym demo` records them."""
-    task = rla_gym.make_task(bundle.config.task)
+    task = rla_gym.make_task(bundle.config.task, **bundle.config.task_options)
     try:
         kept, _ = successful_episodes(task, args.demonstrations, args.noise, seed, bundle.config.chunk)
     finally:

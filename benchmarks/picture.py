@@ -1,6 +1,6 @@
 """README's picture: held-out episodes, the dream above and the simulator below, under the same recorded actions.
 
-    python -m benchmarks.picture --episodes 2 1 --out docs/dream.png
+python -m benchmarks.picture --episodes 2 1 --out docs/dream.png
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def main(args: Args) -> None:
     """Draw and write."""
     torch.set_num_threads(1)
     bundle = load_checkpoint(args.ckpt)
-    task = make_task(bundle.config.task)
+    task = make_task(bundle.config.task, **bundle.config.task_options)
     chosen = bundle.references.select("test")
     rows: list[np.ndarray] = []
     for place in args.episodes:

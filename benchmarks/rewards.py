@@ -115,7 +115,7 @@ def true_distances(bundle: rla_gym.Bundle, rollouts: Rollouts) -> dict[str, dict
     By what is compared, "objects" or "scene" (objects and robot), and to which recorded state: "same time", or "goal",
     the reference's last.
     """
-    references, task = bundle.references, rla_gym.make_task(bundle.config.task)
+    references, task = bundle.references, rla_gym.make_task(bundle.config.task, **bundle.config.task_options)
     spec, states = task.spec.to_dict(), references.states.numpy()
     first, last = references.starts.numpy(), (references.starts + references.lengths - 1).numpy()
 

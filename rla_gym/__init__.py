@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from rla_gym.envs.wrappers import SingleActions, UncertaintyPenalty, UncertaintyTruncation, VectorUncertaintyPenalty
     from rla_gym.reference_data import load_references
     from rla_gym.references import References
-    from rla_gym.tasks import make_task, task_names
+    from rla_gym.tasks import make_task, register_task, task_names
 
 __all__ = [
     # environments
@@ -63,6 +63,7 @@ __all__ = [
     "load_references",
     # tasks
     "make_task",
+    "register_task",
     "task_names",
     "__version__",
 ]
@@ -93,6 +94,7 @@ _PLACES = {
     "load_references": "rla_gym.reference_data",
     "save_checkpoint": "rla_gym.checkpoint",
     "make_task": "rla_gym.tasks",
+    "register_task": "rla_gym.tasks",
     "task_names": "rla_gym.tasks",
 }
 

@@ -44,7 +44,8 @@ class BundleConfig:
 
     Attributes:
         name: of the checkpoint.
-        task: name that `rla_gym.tasks.make_task` takes.
+        task, task_options: what `rla_gym.tasks.make_task` makes the task of: its name, and options such as a camera
+            or the name of a success rule (JSON values).
         encoder_name, encoder_hash: of the encoder that made the tokens.
         grid: (h, w) patches of a frame.
         frame_size: (H, W) pixels of a frame.
@@ -82,6 +83,7 @@ class BundleConfig:
     temperature: float = 0.0
     control_hz: float = 10.0
     object_names: tuple[str, ...] = ()
+    task_options: Mapping[str, Any] = field(default_factory=dict)
     data_card: Mapping[str, Any] = field(default_factory=dict)
     training_card: Mapping[str, Any] = field(default_factory=dict)
     metrics: Mapping[str, Any] = field(default_factory=dict)

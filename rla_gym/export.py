@@ -124,6 +124,7 @@ def export(
             temperature=temperature,
             control_hz=float(spec["control_hz"]),
             object_names=tuple(spec["object_names"]),
+            task_options=spec.get("options", {}),
             data_card=data_card(store, Path(data), encoder),
             training_card={
                 **{kind: training_card(part) for kind, part in trained.items()},

@@ -167,6 +167,12 @@ def _check_spec(spec: Mapping[str, Any], bundle: Bundle, place: str) -> None:
         for name, value in wanted.items()
         if name in spec and not _alike(spec[name], value)
     ]
+    options = {**spec.get("options", {})}
+    differ += [
+        f"{name} is {options.get(name, 'the default')!r}, expected {config.task_options.get(name, 'the default')!r}"
+        for name in sorted({*options, *config.task_options} - {"max_steps", "frame_size", "success"})
+        if options.get(name) != config.task_options.get(name)
+    ]
     if differ:
         raise ValueError(
             f"{place} was not recorded as checkpoint {config.name!r} needs it: {'; '.join(differ)}. Give episodes of "

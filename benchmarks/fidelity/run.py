@@ -63,7 +63,7 @@ def main(args: Args) -> dict[str, Any]:
         lpips=None if args.lpips is None else cached_lpips(args.lpips),
     )
     runs = all_runs(entries, Recorded(store, dataset))
-    task = make_task(store.info["task"])
+    task = make_task(store.info["task"], **store.info["spec"].get("options", {}))
     try:
         table = Table(len(handles), len(args.horizons))
         bench = Bench(args, handles, store, task, tokenizer(args, store, bundle), ruler, runs, device, table)

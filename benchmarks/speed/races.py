@@ -114,7 +114,7 @@ class Timing:
         skipped, real = dict[str, str](), list[Entrant]()
         with ExitStack() as stack:
             try:
-                task = make_task(self.bundle.config.task)
+                task = make_task(self.bundle.config.task, **self.bundle.config.task_options)
                 stack.callback(task.close)
                 real = real_stages(self.bundle, task, args.focus, precision, args.seed)
             except (ImportError, RuntimeError) as error:

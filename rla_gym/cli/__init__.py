@@ -72,6 +72,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if sys.platform == "linux":
         # MuJoCo reads it when it is imported; processes started later inherit it.
         os.environ.setdefault("MUJOCO_GL", "egl")
+    if "" not in sys.path and os.getcwd() not in sys.path:
+        # For tasks and success rules of a module beside the data; last, so that no installed module is shadowed.
+        sys.path.append(os.getcwd())
     command: Any = None
     try:
         require("tyro", extra="cli")

@@ -9,6 +9,7 @@ from typing import Annotated, Any, Protocol
 
 import tyro
 
+from rla_gym.cli.bench import Bench, parse_bench
 from rla_gym.cli.build import Build
 from rla_gym.cli.collect import Collect
 from rla_gym.cli.demo import Demo
@@ -30,6 +31,7 @@ COMMANDS: dict[str, type] = {
     "train": Train,
     "export": Export,
     "eval": Evaluate,
+    "bench": Bench,
     "inspect": Inspect,
     "play": Play,
     "build": Build,
@@ -46,6 +48,9 @@ class Command(Protocol):
 
 def parse(arguments: Sequence[str]) -> Command:
     """The command that `arguments` ask for; SystemExit for `--help` (0) and for what does not parse (2)."""
+    if arguments[:1] == ["bench"]:
+        bench: Command = parse_bench(arguments[1:])
+        return bench
     choices: Any = reduce(
         operator.or_, (Annotated[kind, tyro.conf.subcommand(name)] for name, kind in COMMANDS.items())
     )

@@ -54,7 +54,8 @@ class Evaluate:
         use_threads(self.threads)
         bundle, store = load_checkpoint(self.ckpt), TokenStore.open(self.tokens)
         check_coordinates(store, bundle)
-        task = make_task(bundle.config.task)  # before the probe takes its minutes: there may be no such simulator
+        # Before the probe takes its minutes: there may be no such simulator.
+        task = make_task(bundle.config.task, **bundle.config.task_options)
         try:
             probe = train_probe(store, ProbeConfig(steps=self.probe_steps, seed=self.seed))
             options: dict[str, Any] = {"steps": self.steps, "temperature": self.temperature}

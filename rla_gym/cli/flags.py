@@ -8,6 +8,8 @@ from typing import Any
 
 RENAMED = {"run_folder": "run"}
 """Fields of commands whose flags have another name."""
+UNPREFIXED = ("model", "settings")
+"""Fields whose own fields are flags without a prefix: the variants of `train`, the settings of a benchmark."""
 
 
 def flags_of(command: Any) -> dict[str, str]:
@@ -23,8 +25,8 @@ def flags_of(command: Any) -> dict[str, str]:
             value = getattr(part, field.name)
             name = RENAMED.get(field.name, field.name).replace("_", "-")
             if is_dataclass(value):
-                # A command's own variants, such as `train flow`, have no prefix; parts of one, `--flow.steps`, have.
-                collect(value, prefix if field.name == "model" else f"{prefix}{name}.")
+                # Parts of a command, `--flow.steps`, have a prefix.
+                collect(value, prefix if field.name in UNPREFIXED else f"{prefix}{name}.")
             else:
                 found.setdefault(field.name, []).append(f"--{prefix}{name}")
 

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import os
 import time
+from collections.abc import Mapping
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, field, replace
 from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,7 @@ import numpy as np
 from rla_gym.data.card import CARD_NAME, CARD_TEXT_NAME, make_card, write_card
 from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
 from rla_gym.data.formats.robomimic import merge_parts, write_episode
+from rla_gym.data.index import index_path
 from rla_gym.data.rollout import record_episode
 from rla_gym.data.seeds import plan_episode
 from rla_gym.data.spec import check_episode
@@ -23,6 +25,7 @@ from rla_gym.extras import require
 from rla_gym.files import atomic_path, read_json, remove_temporaries, write_json
 from rla_gym.outputs import is_sealed, output
 from rla_gym.progress import Progress
+from rla_gym.tasks.options import recordable
 
 SETTINGS_NAME, PARTS_NAME = "collect.json", "parts"
 
@@ -43,7 +46,8 @@ class CollectConfig:
     seed: int = 0
     workers: int = 2
     out: str | Path = "episodes"
-    interrupted: float = 0.0  # share of episodes of pushes interrupted by other motion; the rest are experts
+    interrupted: float = 0.0  # fraction of episodes of pushes interrupted by other motion; the rest are experts
+    options: Mapping[str, Any] = field(default_factory=dict)  # of the task, as `make_task` takes them
 
     def __post_init__(self) -> None:
         if self.episodes < 1 or self.workers < 1 or self.seed < 0 or self.noise < 0:
@@ -54,7 +58,10 @@ class CollectConfig:
 
     def settings(self) -> dict[str, Any]:
         """What the episodes depend on."""
-        found = {name: value for name, value in asdict(self).items() if name not in ("workers", "out")}
+        fields = {**asdict(replace(self, options={})), "options": recordable(self.options)}
+        found = {name: value for name, value in fields.items() if name not in ("workers", "out")}
+        if not self.options:
+            del found["options"]
         if not self.interrupted:  # folders begun before there were such episodes go on
             del found["interrupted"]
         return found
@@ -67,9 +74,12 @@ def collect(config: CollectConfig) -> Path:
     episode is a file in `parts/`; a run that was killed goes on from there when called again, and a finished
     one returns at once. Workers are spawned: a script must call this under `if __name__ == "__main__":`.
 
+    A task without scripted demonstrators, as most of Gymnasium's and robosuite's are, is recorded in play alone,
+    whatever the fractions; a line on stdout says so.
+
     Raises:
-        ValueError: the folder was begun with other settings, or the task lacks a demonstrator that is asked
-            for.
+        ValueError: the folder was begun with other settings, the task lacks a demonstrator that is asked for or an
+            option, or an option cannot be recorded, such as a success rule that is a lambda.
         FileExistsError: files that `collect` did not write are in its way.
         BlockingIOError: another process collects there.
         OSError: the disk has no room, or the folder cannot be written to; episodes so far are kept.
@@ -78,15 +88,17 @@ def collect(config: CollectConfig) -> Path:
     """
     out = Path(config.out)
     parts = out / PARTS_NAME
-    _check_settings(out, config)
+    settings = config.settings()
+    _check_settings(out, settings)
     if (out / FILE_NAME).is_file() and is_sealed(out):
         return out
-    spec = _task_spec(config)
+    config, spec = _for_its_task(config)
     with output(out, "collect") as folder:
-        _check_settings(out, config)  # of a process that had the folder until now
+        _check_settings(out, settings)  # of a process that had the folder until now
         if not (out / FILE_NAME).is_file():
-            folder.claim((SETTINGS_NAME, PARTS_NAME, CARD_NAME, CARD_TEXT_NAME, FILE_NAME))
-            write_json(out / SETTINGS_NAME, config.settings())
+            index_name = index_path(out / FILE_NAME).name
+            folder.claim((SETTINGS_NAME, PARTS_NAME, CARD_NAME, CARD_TEXT_NAME, FILE_NAME, index_name))
+            write_json(out / SETTINGS_NAME, settings)
             parts.mkdir(exist_ok=True)
             _remove_parts(config, parts, finished=False)
             _collect_parts(config, parts)
@@ -113,7 +125,7 @@ def part_path(parts: Path, index: int) -> Path:
     return parts / f"{index:06d}.hdf5"
 
 
-def _check_settings(out: Path, config: CollectConfig) -> None:
+def _check_settings(out: Path, asked: dict[str, Any]) -> None:
     """Refuse to go on in a folder that was begun with other settings."""
     place = out / SETTINGS_NAME
     if not place.is_file():
@@ -122,7 +134,7 @@ def _check_settings(out: Path, config: CollectConfig) -> None:
                 f"{out / FILE_NAME} exists but no {place.name} tells how it was made: choose another folder"
             )
         return
-    begun, asked = read_json(place), config.settings()
+    begun = read_json(place)
     differing = [
         f"{name}: {begun.get(name)!r} there, {asked.get(name)!r} asked for"
         for name in sorted({*begun, *asked})
@@ -135,28 +147,40 @@ def _check_settings(out: Path, config: CollectConfig) -> None:
         )
 
 
-def _task_spec(config: CollectConfig) -> dict[str, Any]:
-    """Check that the task has every demonstrator that may be drawn, before any process starts."""
-    from rla_gym.tasks import make_task
+def _for_its_task(config: CollectConfig) -> tuple[CollectConfig, dict[str, Any]]:
+    """The same with the fractions that the task can have and what other processes can make it of; and the task's spec.
 
-    task = make_task(config.task)
-    shares = {
+    Checks that the task has every demonstrator that may be drawn, and that it steps, before any process starts.
+    """
+    from rla_gym.tasks import canonical_name, make_task
+
+    config = replace(config, task=canonical_name(config.task), options=recordable(config.options))
+    task = make_task(config.task, **config.options)
+    spec, available = task.spec.to_dict(), list(task.demonstrators)
+    # What a library compiles at its first step is compiled here once, rather than in every worker.
+    task.step((task.spec.action_low + task.spec.action_high) / 2)
+    task.close()
+    if available == ["play"]:
+        if config.play < 1:
+            print(
+                f"{spec['name']} has no scripted demonstrator: every episode is play, smooth random actions "
+                "(--play 1 --goal-blind 0)",
+                flush=True,
+            )
+        config = replace(config, play=1.0, goal_blind=0.0, interrupted=0.0)
+    fractions = {
         "expert": 1 - config.play - config.goal_blind - config.interrupted,
         "play": config.play,
         "goal-blind": config.goal_blind,
         "interrupted": config.interrupted,
     }
-    wanted = [kind for kind, share in shares.items() if share > 1e-9]
-    missing = [kind for kind in wanted if kind not in task.demonstrators]
-    spec = task.spec.to_dict()
-    available = list(task.demonstrators)
-    task.close()
+    missing = [kind for kind, fraction in fractions.items() if fraction > 1e-9 and kind not in available]
     if missing:
         raise ValueError(
-            f"task {config.task!r} has no {missing} demonstrator, only {available}: set their shares to 0 "
-            f"(now {', '.join(f'{kind}={share:g}' for kind, share in shares.items())})"
+            f"task {config.task!r} has no {' and no '.join(missing)} demonstrator, only {', '.join(available)}: set "
+            f"their fractions to 0 (now {', '.join(f'{kind}={value:g}' for kind, value in fractions.items())})"
         )
-    return spec
+    return config, spec
 
 
 def _read_part(path: Path) -> dict[str, Any] | None:
@@ -222,7 +246,7 @@ def _work(config: CollectConfig, parts: Path, connection: Connection) -> None:
     from rla_gym.tasks import make_task
 
     with answering(connection):
-        task = make_task(config.task)
+        task = make_task(config.task, **config.options)
         for index in requests(connection):
             connection.send(_collect_one(config, task, parts, index))
         task.close()

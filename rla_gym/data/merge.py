@@ -12,6 +12,7 @@ from rla_gym.data.collect import SETTINGS_NAME
 from rla_gym.data.digests import combine_digests
 from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
 from rla_gym.data.formats.robomimic import copy_episodes, index_written
+from rla_gym.data.index import index_path
 from rla_gym.disk import need_room
 from rla_gym.extras import require
 from rla_gym.files import atomic_path, read_json, write_json
@@ -55,7 +56,7 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> Path:
             _expect_alike(datasets[0], dataset)
         _expect_no_episode_twice(datasets)
         folder = stack.enter_context(output(out, "merge"))
-        folder.claim((CARD_NAME, CARD_TEXT_NAME, MERGE_NAME, FILE_NAME))
+        folder.claim((CARD_NAME, CARD_TEXT_NAME, MERGE_NAME, FILE_NAME, index_path(out / FILE_NAME).name))
         needed = sum(dataset.path.stat().st_size for dataset in datasets)
         need_room(out, needed, f"the merged data set {out / FILE_NAME}")
         # `episodes.hdf5` comes last, so that it stands for a finished data set.
@@ -65,8 +66,8 @@ def merge(paths: Sequence[str | Path], out: str | Path) -> Path:
             card = make_merged_card(datasets, cards, combine_digests(digests), temporary.stat().st_size)
             write_card(out, card)
             write_json(out / MERGE_NAME, {"datasets": [dataset.hash for dataset in datasets]})
+        index_written(out / FILE_NAME, digests)
         folder.seal()
-    index_written(out / FILE_NAME, digests)
     print(
         f"{out / FILE_NAME}: {card['episodes']} episodes, {card['frames']} frames, {card['bytes'] / 1e6:.1f} MB, of "
         f"{len(paths)} data sets",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import signal
 import threading
 import traceback
 from collections.abc import Callable, Iterator, Mapping
@@ -27,7 +28,7 @@ def died(what: str, process: BaseProcess) -> str:
     process.join(timeout=5)
     if process.exitcode == REIMPORTED:
         return (
-            'worker processes import the script that starts them: put what the script does under `if __name__ == '
+            "worker processes import the script that starts them: put what the script does under `if __name__ == "
             '"__main__":`, or take workers=0, which starts none'
         )
     return f"{what} died without a word (exit code {process.exitcode}; -9 is often a lack of memory)"
@@ -118,6 +119,7 @@ def answering(connection: Connection) -> Iterator[None]:
     """
     parent = multiprocessing.parent_process()
     if parent is not None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is the parent's, which ends its workers
         threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
     try:
         yield

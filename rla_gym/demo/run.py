@@ -80,7 +80,7 @@ def run_seed(config: DemoConfig, bundle: Bundle, seed: int) -> tuple[SeedResult,
     """One seed from its demonstrations to its evaluation, and the trained agent (SB3's PPO)."""
     seconds: dict[str, float] = {}
     with timed(seconds, "demonstrations"):
-        task = make_task(bundle.config.task)
+        task = make_task(bundle.config.task, **bundle.config.task_options)
         demonstrations = record_demonstrations(bundle, task, config.demonstrations, config.demonstration_noise, seed)
         task.close()
     env = dream_env(config, bundle)

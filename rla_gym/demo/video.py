@@ -36,7 +36,7 @@ def write_video(path: Path, policy: Predictor, bundle: Bundle, config: DemoConfi
     generator = np.random.Generator(np.random.Philox(key=stream_seed("dream-evaluation", seed)))
     episodes = generator.permutation(chosen)[: config.videos]
     imageio = require("imageio.v2", extra="data")
-    task = make_task(bundle.config.task)
+    task = make_task(bundle.config.task, **bundle.config.task_options)
     try:
         with atomic_path(path) as temporary:
             writer = imageio.get_writer(str(temporary), fps=bundle.config.control_hz, macro_block_size=2)

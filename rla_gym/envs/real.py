@@ -100,7 +100,8 @@ class RLARealEnv(EpisodeEnv, gym.Env[Any, np.ndarray]):
     ) -> None:
         settings = episode_options(self, options)
         check_shown_reference(render_reference, start)
-        simulators = LocalSimulators(load_checkpoint(ckpt).config.task)
+        config = load_checkpoint(ckpt).config
+        simulators = LocalSimulators(config.task, config.task_options)
         episodes = RealEpisodes(ckpt, 1, settings, simulators, start, device)
         super().__init__(episodes, render_mode, render_reference)
 

@@ -27,8 +27,10 @@ def parallel_episodes(
     """
     workers, num_envs = checked_count("workers", workers, 0), checked_count("num_envs", num_envs)
     bundle = load_checkpoint(ckpt)
-    task, count = bundle.config.task, min(workers, num_envs)
-    simulators: Simulators = WorkerSimulators(task, count) if count > 0 else LocalSimulators(task)
+    task, options_of_task, count = bundle.config.task, bundle.config.task_options, min(workers, num_envs)
+    simulators: Simulators = (
+        WorkerSimulators(task, count, options_of_task) if count > 0 else LocalSimulators(task, options_of_task)
+    )
     try:
         return RealEpisodes(bundle, num_envs, options, simulators, start, device)
     except ValueError:

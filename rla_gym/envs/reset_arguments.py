@@ -21,7 +21,8 @@ def listed_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[in
     if isinstance(seed, int | np.integer):
         first = checked_seed(seed)
         return [first + index for index in range(count)]
-    if not isinstance(seed, Sequence | np.ndarray) or isinstance(seed, str):
+    given: Any = seed  # a text is a sequence too, though not one of numbers
+    if not isinstance(given, Sequence | np.ndarray) or isinstance(given, str):
         raise ValueError(f"seed={seed!r}: expected a whole number, a list of {count} of them, or None")
     if len(seed) != count:
         raise ValueError(f"{len(seed)} seeds for {count} environments: give one for each, or one number for all")

@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Protocol
 import numpy as np
 
 from rla_gym.data.workers import answering, died, raise_failure, spawned
-from rla_gym.tasks import Task, make_task
+from rla_gym.tasks import Task, canonical_name, make_task
 from rla_gym.tasks.offscreen import RenderingError
 
 Start = np.ndarray | int
@@ -53,6 +53,10 @@ class Simulators(Protocol):
 class LocalSimulators:
     """Simulators in this process, each made when it is first started. A pickle has none: its copy starts its own.
 
+    Args:
+        task: name that `make_task` takes.
+        options: of the task, as JSON values.
+
     Raises:
         RuntimeError: a step without a start, or the process was forked from one in which some were used.
         RenderingError: they are used in another thread than before, and OpenGL does not follow.
@@ -61,8 +65,8 @@ class LocalSimulators:
     _drawn_in: ClassVar[int | None] = None
     """The process that any of them drew in, which forked ones inherit."""
 
-    def __init__(self, task: str) -> None:
-        self._name = task
+    def __init__(self, task: str, options: Mapping[str, Any] | None = None) -> None:
+        self._name, self._options = task, dict(options or {})
         self._tasks: dict[int, Task] = {}
         self._thread: int | None = None
 
@@ -84,7 +88,7 @@ class LocalSimulators:
         self._tasks = {}
 
     def __getstate__(self) -> dict[str, Any]:
-        return {"_name": self._name, "_tasks": {}, "_thread": None}
+        return {"_name": self._name, "_options": self._options, "_tasks": {}, "_thread": None}
 
     def _refuse_forks(self) -> None:
         if LocalSimulators._drawn_in not in (None, os.getpid()):
@@ -96,7 +100,7 @@ class LocalSimulators:
 
     def _task(self, index: int) -> Task:
         if index not in self._tasks:
-            self._tasks[index] = make_task(self._name)
+            self._tasks[index] = make_task(self._name, **self._options)
         return self._tasks[index]
 
     def _start(self, task: Task, start: Start) -> Observed:
@@ -154,15 +158,16 @@ class WorkerSimulators:
         TypeError: they are pickled.
     """
 
-    def __init__(self, task: str, workers: int) -> None:
+    def __init__(self, task: str, workers: int, options: Mapping[str, Any] | None = None) -> None:
         if workers < 1:
             raise ValueError(f"workers={workers}: expected at least 1")
-        self._process, self._task, self._workers = os.getpid(), task, workers
+        self._process, self._workers = os.getpid(), workers
+        self._made_of = (canonical_name(task), dict(options or {}))
         self._stack = ExitStack()
         self._open()
 
     def _open(self) -> None:
-        self._processes = self._stack.enter_context(spawned(_serve, (self._task,), self._workers))
+        self._processes = self._stack.enter_context(spawned(_serve, self._made_of, self._workers))
         self._connections: list[Connection] = list(self._processes)
 
     def start(self, starts: Mapping[int, Start]) -> dict[int, Observed]:
@@ -217,10 +222,10 @@ class WorkerSimulators:
         return answer
 
 
-def _serve(task: str, connection: Connection) -> None:
+def _serve(task: str, options: Mapping[str, Any], connection: Connection) -> None:
     """A worker: its own simulators, and requests until the parent closes the connection."""
     with answering(connection):
-        simulators = LocalSimulators(task)
+        simulators = LocalSimulators(task, options)
         answers: dict[str, Callable[..., dict[int, Observed]]] = {
             "start": simulators.start,
             "step": simulators.step,

@@ -2,59 +2,67 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import gymnasium
 import numpy as np
 
-from rla_gym.tasks.offscreen import OffscreenCamera, Viewpoint, load_mujoco
+from rla_gym.tasks.offscreen import Camera, OffscreenCamera, Viewpoint, load_mujoco
+from rla_gym.tasks.options import load_module, success_rule
 from rla_gym.tasks.simulator_state import SimulatorState, checked_state
 from rla_gym.tasks.smooth_noise import SmoothNoise
-from rla_gym.tasks.task import Policy, TaskSpec, checked_action, unknown_demonstrator
+from rla_gym.tasks.task import Policy, TaskSpec, checked_action, checked_frame_size, unknown_demonstrator
+from rla_gym.tasks.views import GYMNASIUM_VIEWS
 
 REACHER = "Reacher-v5"
 REACHER_RADIUS = 0.02
 """Reacher succeeds with the fingertip's centre within this distance of the target's, in metres."""
 
-_REACHER_VIEW = Viewpoint(lookat=(0.0, 0.0, 0.0), distance=0.58, azimuth=90.0, elevation=-90.0)
-
 
 class GymnasiumTask:
-    """A Gymnasium MuJoCo environment: its own action, no time limit, and our own picture of it.
+    """A Gymnasium MuJoCo environment: its own actions, no time limit, and frames of our own camera.
 
     Proprioception is position and velocity of the actuated hinges and slides, never the target. Objects are
     the other joints' positions (Reacher: the target's x and y). States hold everything that MuJoCo
     integrates; an environment that keeps further state in Python is not restored exactly. Reacher is drawn
     brighter and thicker, its target as a disc with the radius of success, so that a coarse encoder sees them;
-    its dynamics are untouched.
+    its dynamics are untouched. The environment is unwrapped: wrappers that its id registers do not apply.
 
     Args:
-        id: registered id of the environment.
+        id: of the environment, also as "my_module:Env-v0", whose module registers it.
         frame_size: ``(height, width)`` of the frames in pixels.
-        camera: name or id of a camera of the model, or a :class:`Viewpoint`; by default a top view for
-            Reacher, else the view that Gymnasium itself takes.
+        camera: name or id of a camera of the model, or a :class:`Viewpoint`; by default that of
+            :mod:`rla_gym.tasks.views`, else the model's "track", else the view that Gymnasium itself takes.
         max_steps: control steps of an episode; by default the environment's own limit, or 100.
-        success_rule: takes the unwrapped environment and says whether its present state is a success. By
-            default Reacher's, else nothing is a success.
+        success: a function of the unwrapped environment that reports whether its present state is a success,
+            or "module:function". By default Reacher's own, else nothing is a success.
+        env_kwargs: further arguments of the environment.
 
     Raises:
-        ValueError: no environment has that id, or it is not a MuJoCo environment.
+        ValueError: no environment has that id, it is not a MuJoCo environment or does not take `env_kwargs`,
+            or its model has no such camera.
+        ImportError: the module of the id cannot be imported.
     """
 
     def __init__(
         self,
         id: str = REACHER,
         frame_size: tuple[int, int] = (112, 112),
-        camera: str | int | Viewpoint | None = None,
+        camera: Camera | None = None,
         max_steps: int | None = None,
-        success_rule: Callable[[Any], bool] | None = None,
+        success: Callable[[Any], bool] | str | None = None,
+        env_kwargs: Mapping[str, Any] | None = None,
     ):
         load_mujoco()
-        self.env = _make(id)
+        checked_frame_size(frame_size)
+        self._success_rule = success_rule(success)
+        self.env = _make(id, env_kwargs or {})
         self.model, self.data = self.env.model, self.env.data
-        self._is_reacher = id == REACHER
-        self._success_rule = success_rule or (_reacher_success if self._is_reacher else None)
+        full_id = self.env.spec.id
+        self._is_reacher = full_id == REACHER
+        if self._is_reacher and self._success_rule is None:
+            self._success_rule = _reacher_success
         self.demonstrators: tuple[str, ...] = ("expert", "play", "goal-blind") if self._is_reacher else ("play",)
         if self._is_reacher:
             _draw_reacher_boldly(self.model)
@@ -64,14 +72,14 @@ class GymnasiumTask:
         self._proprio_qvel = [self.model.jnt_dofadr[j] for j in actuated]
         self._object_qpos = np.setdiff1d(np.arange(self.model.nq), self._proprio_qpos)
         self.spec = TaskSpec(
-            name=f"gymnasium:{id}",
+            name=f"gymnasium:{_with_module(id, full_id)}",
             frame_size=frame_size,
             action_low=self.env.action_space.low.astype(np.float32),
             action_high=self.env.action_space.high.astype(np.float32),
             proprio_size=2 * len(actuated),
             object_names=_position_names(self.model, self._object_qpos),
             control_hz=1.0 / self.env.dt,
-            max_steps=max_steps or gymnasium.spec(id).max_episode_steps or 100,
+            max_steps=gymnasium.spec(full_id).max_episode_steps or 100 if max_steps is None else max_steps,
         )
         self._camera = OffscreenCamera(self.model, self._view(camera), *frame_size)
         self.reset(0)
@@ -87,7 +95,7 @@ class GymnasiumTask:
         self._simulator.refresh()
 
     def render(self) -> np.ndarray:
-        """The camera's picture, ``(H, W, 3)`` uint8."""
+        """The camera's frame, ``(H, W, 3)`` uint8."""
         return self._camera.frame(self.data)
 
     def proprioception(self) -> np.ndarray:
@@ -132,12 +140,13 @@ class GymnasiumTask:
         self._camera.close()
         self.env.close()
 
-    def _view(self, camera: str | int | Viewpoint | None) -> str | int | Viewpoint:
+    def _view(self, camera: Camera | None) -> Camera:
         """The camera asked for, or the default of this environment."""
         if camera is not None:
             return camera
-        if self._is_reacher:
-            return _REACHER_VIEW
+        own = GYMNASIUM_VIEWS.get(self.env.spec.name) if self.env.spec.namespace is None else None
+        if own is not None:
+            return own
         if any(self.model.camera(i).name == "track" for i in range(self.model.ncam)):
             return "track"
         config = self.env.mujoco_renderer.default_cam_config
@@ -167,22 +176,39 @@ class _Play:
         return np.clip(action, low, high).astype(np.float32)
 
 
-def _make(id: str) -> Any:
+def _with_module(id: str, full_id: str) -> str:
+    """The environment's full id, behind the module of `id` where that names one."""
+    module, colon, _ = id.rpartition(":")
+    return f"{module}{colon}{full_id}"
+
+
+def _make(id: str, env_kwargs: Mapping[str, Any]) -> Any:
     """The unwrapped environment, without a renderer of its own."""
     from gymnasium.envs.mujoco import MujocoEnv
 
+    module, _, _ = id.rpartition(":")
+    if module:
+        load_module(module)
     try:
-        env = gymnasium.make(id).unwrapped
+        env = gymnasium.make(id, **env_kwargs).unwrapped
     except gymnasium.error.Error as error:
         raise ValueError(
-            f"Gymnasium cannot make {id!r} ({error}); pass a MuJoCo environment, such as {REACHER!r}"
+            f"Gymnasium cannot make {id!r} ({error}); pass a MuJoCo environment, such as {REACHER!r}, or "
+            "my_module:Env-v0 of a module of yours that registers one"
         ) from error
+    except TypeError as error:
+        if not env_kwargs:
+            raise
+        raise ValueError(f"Gymnasium cannot make {id!r} with env_kwargs={dict(env_kwargs)!r}: {error}") from error
     if not isinstance(env, MujocoEnv):
         env.close()
         raise ValueError(
             f"{id!r} is a {type(env).__name__}, not a MuJoCo environment (gymnasium.envs.mujoco.MujocoEnv): "
-            f"its state could not be restored exactly. Pass one that is, such as {REACHER!r}"
+            f"its state could not be restored exactly. Pass one that is, such as {REACHER!r}, or write a "
+            "rla_gym.tasks.Task for it and register it with rla_gym.register_task"
         )
+    if not isinstance(env.action_space, gymnasium.spaces.Box):
+        raise ValueError(f"{id!r} has actions {env.action_space}, expected a Box of motor commands")
     return env
 
 

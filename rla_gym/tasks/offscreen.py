@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import atexit
+import json
 import os
 import weakref
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from ctypes.util import find_library
 from dataclasses import dataclass
 from importlib import import_module
@@ -43,6 +44,39 @@ class Viewpoint:
     follow_body: int = -1
 
 
+Camera = str | int | Viewpoint | Mapping[str, Any]
+"""A camera of the model by name or id (-1: its default view), or a viewpoint, also as a mapping or JSON."""
+
+
+def as_camera(camera: Camera) -> str | int | Viewpoint:
+    """Return a name, id or viewpoint of what an option, a command line or a data set says.
+
+    Raises:
+        ValueError: a viewpoint with other entries than :class:`Viewpoint`'s, or other values.
+    """
+    if isinstance(camera, str):
+        if camera.lstrip("-").isdigit():
+            return int(camera)
+        if not camera.lstrip().startswith("{"):
+            return camera
+    if not isinstance(camera, str | Mapping):
+        return camera
+    try:
+        entries = json.loads(camera) if isinstance(camera, str) else dict(camera)
+        if "lookat" in entries:
+            x, y, z = (float(value) for value in entries["lookat"])
+            entries["lookat"] = (x, y, z)
+        for name in ("distance", "azimuth", "elevation"):
+            if name in entries:
+                entries[name] = float(entries[name])
+        return Viewpoint(**entries)
+    except (TypeError, ValueError) as error:
+        raise ValueError(
+            f"camera={camera!r} ({error}): expected a camera's name or number, or a viewpoint such as "
+            '{"lookat": [0, 0, 0.8], "distance": 1.2, "azimuth": 180, "elevation": -30}'
+        ) from error
+
+
 def load_mujoco() -> Any:
     """Import MuJoCo, which fails at import already where ``MUJOCO_GL`` names a backend that is not installed.
 
@@ -71,7 +105,8 @@ class OffscreenCamera:
 
     Args:
         model: an ``mjModel``; its offscreen buffer is grown and its multisampling switched off.
-        camera: name or id of one of the model's cameras, −1 for its default view, or a :class:`Viewpoint`.
+        camera: name or id of one of the model's cameras, −1 for its default view, or a :class:`Viewpoint`, also as a
+            mapping or JSON.
         height: of the frames in pixels.
         width: of the frames in pixels.
         hidden_geom_groups: geom groups left out, such as robosuite's collision shapes (0).
@@ -83,14 +118,14 @@ class OffscreenCamera:
     def __init__(
         self,
         model: Any,
-        camera: str | int | Viewpoint,
+        camera: Camera,
         height: int,
         width: int,
         hidden_geom_groups: Sequence[int] = (),
     ):
         self._mujoco = load_mujoco()
         self._model = model
-        self._camera = self._find(camera)
+        self._camera = self._find(as_camera(camera))
         self._size = (height, width)
         self._option = self._mujoco.MjvOption()
         self._option.geomgroup[list(hidden_geom_groups)] = 0
@@ -132,8 +167,9 @@ class OffscreenCamera:
         index = names.index(camera) if camera in names else camera
         if not isinstance(index, int) or not -1 <= index < len(names):
             raise ValueError(
-                f"the model has no camera {camera!r}; it has {', '.join(names) or 'none'}, "
-                "-1 is its default view, and a Viewpoint places a camera of your own"
+                f"the model has no camera {camera!r}; it has {', '.join(names) or 'none'}, -1 is its default view, "
+                'and a Viewpoint such as {"lookat": [0, 0, 0.8], "distance": 1.2, "azimuth": 180, "elevation": -30} '
+                "places a camera of your own"
             )
         if index < 0:
             self._mujoco.mjv_defaultFreeCamera(self._model, found)

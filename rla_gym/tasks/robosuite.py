@@ -2,23 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 
-from rla_gym.extras import require
-from rla_gym.tasks.offscreen import OffscreenCamera, Viewpoint, load_mujoco
+from rla_gym.tasks.offscreen import Camera, OffscreenCamera, load_mujoco
+from rla_gym.tasks.options import success_rule
 from rla_gym.tasks.robosuite_arm import Arm
+from rla_gym.tasks.robosuite_library import CONTROL_HZ, compiling, make_environment
 from rla_gym.tasks.simulator_state import SimulatorState, checked_state
-from rla_gym.tasks.task import Policy, TaskSpec, checked_action, unknown_demonstrator
-
-CONTROL_HZ = 20.0
-
-LIFT_VIEW = Viewpoint(lookat=(-0.02, 0.0, 0.88), distance=0.31, azimuth=180.0, elevation=-12.0)
-"""A close view of Lift from the front of the robot: at 112 pixels the cube covers 2 to 4 patches of 14."""
-
-_NOT_RESTORABLE = {"Wipe": "it keeps the wiped markers outside of the simulation"}
+from rla_gym.tasks.task import Policy, TaskSpec, checked_action, checked_frame_size, unknown_demonstrator
+from rla_gym.tasks.views import ROBOSUITE_VIEWS
 
 
 class RobosuiteTask:
@@ -37,9 +33,11 @@ class RobosuiteTask:
         robot: robosuite's name of a robot, or one name for each robot; two-armed environments double a single
             name.
         frame_size: ``(height, width)`` of the frames in pixels.
-        camera: name or id of a camera of the model, or a :class:`Viewpoint`; default a close view for Lift,
-            else "agentview".
+        camera: name or id of a camera of the model, or a :class:`Viewpoint`; by default that of
+            :mod:`rla_gym.tasks.views`, else "agentview".
         max_steps: control steps of an episode.
+        success: a function of the environment that reports whether its present state is a success, or
+            "module:function"; by default robosuite's own rule.
 
     Raises:
         ValueError: robosuite has no such environment or robot (the message lists them), or the
@@ -51,11 +49,15 @@ class RobosuiteTask:
         name: str = "Lift",
         robot: str | Sequence[str] = "Panda",
         frame_size: tuple[int, int] = (112, 112),
-        camera: str | int | Viewpoint | None = None,
+        camera: Camera | None = None,
         max_steps: int = 60,
+        success: Callable[[Any], bool] | str | None = None,
     ):
         load_mujoco()
-        self.env = _make(name, robot)
+        checked_frame_size(frame_size)
+        self._success_rule = success_rule(success)
+        self._stepped = False
+        self.env = make_environment(name, robot)
         self.model, self.data = self.env.sim.model._model, self.env.sim.data._data
         self._simulator = SimulatorState(self.model, self.data)
         self._fixtures = _fixtures(self.model)
@@ -63,7 +65,8 @@ class RobosuiteTask:
         self.demonstrators: tuple[str, ...] = ("play",)
         if name == "Lift" and [r.name for r in self.env.robots] == ["Panda"]:
             self.demonstrators = ("expert", "play", "goal-blind")
-        self._reset_env(0)
+        with compiling():
+            self._reset_env(0)
         self.arms = _arms(self.env)
         low, high = self.env.action_spec
         self.spec = TaskSpec(
@@ -76,7 +79,7 @@ class RobosuiteTask:
             control_hz=CONTROL_HZ,
             max_steps=max_steps,
         )
-        view = camera if camera is not None else LIFT_VIEW if name == "Lift" else "agentview"
+        view = camera if camera is not None else ROBOSUITE_VIEWS.get(name, "agentview")
         # Group 0 holds the collision shapes, which hide the visual ones.
         self._camera = OffscreenCamera(self.model, view, *frame_size, hidden_geom_groups=(0,))
 
@@ -85,12 +88,14 @@ class RobosuiteTask:
         self._reset_env(seed)
 
     def step(self, action: np.ndarray) -> None:
-        """Apply one action for 0.05 s; a machine's first compiles robosuite's controller (10 s)."""
-        self.env.step(checked_action(action, self.spec))
+        """Apply one action for 0.05 s; a machine's first compiles robosuite's controller, and says so."""
+        with nullcontext() if self._stepped else compiling():
+            self.env.step(checked_action(action, self.spec))
+        self._stepped = True
         self._simulator.refresh()
 
     def render(self) -> np.ndarray:
-        """The camera's picture, ``(H, W, 3)`` uint8, upright."""
+        """The camera's frame, ``(H, W, 3)`` uint8, upright."""
         return self._camera.frame(self.data)
 
     def proprioception(self) -> np.ndarray:
@@ -123,8 +128,8 @@ class RobosuiteTask:
         self._forget_readings()
 
     def success(self) -> bool:
-        """Robosuite's own rule for the present state; Lift: the cube is more than 4 cm above the table."""
-        return bool(self.env._check_success())
+        """The given rule, or robosuite's own; Lift: the cube is more than 4 cm above the table."""
+        return bool(self._success_rule(self.env) if self._success_rule else self.env._check_success())
 
     def object_state(self) -> np.ndarray:
         """Positions in metres and angles in radians of the objects, ``(O,)`` float32."""
@@ -196,40 +201,6 @@ class RobosuiteTask:
                     gripper.current_action = np.array(gripper.current_action, np.float64)
                     memories.append(gripper.current_action)
         return memories
-
-
-def _make(name: str, robot: str | Sequence[str]) -> Any:
-    """The environment, without any renderer or observations of its own."""
-    robosuite = require("robosuite", extra="robosuite")
-    known = sorted(robosuite.ALL_ENVIRONMENTS)
-    if name not in known or name in _NOT_RESTORABLE:
-        why = _NOT_RESTORABLE.get(name, "robosuite has no such environment")
-        usable = ", ".join(n for n in known if n not in _NOT_RESTORABLE)
-        raise ValueError(f"cannot make the robosuite environment {name!r}: {why}; choose from {usable}")
-    robots = [robot] if isinstance(robot, str) else list(robot)
-    for one in robots:
-        if one not in robosuite.ALL_ROBOTS:
-            raise ValueError(f"robosuite has no robot {one!r}; it has {', '.join(sorted(robosuite.ALL_ROBOTS))}")
-    if name.startswith("TwoArm") and len(robots) == 1:
-        robots *= 2
-    env = robosuite.make(
-        name,
-        robots=robots,
-        renderer="mujoco",
-        has_renderer=False,
-        has_offscreen_renderer=False,
-        use_camera_obs=False,
-        use_object_obs=False,
-        hard_reset=False,
-        ignore_done=True,
-        control_freq=CONTROL_HZ,
-        seed=0,
-    )
-    # Nothing here reads robosuite's observations, which it would otherwise update at every physics step.
-    for observable in env.observation_names:
-        env.modify_observable(observable, "enabled", False)
-        env.modify_observable(observable, "active", False)
-    return env
 
 
 def _arms(env: Any) -> list[Arm]:

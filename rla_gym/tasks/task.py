@@ -5,10 +5,13 @@ Tasks know nothing of the world model. Arrays are NumPy; lengths are metres, ang
 
 from __future__ import annotations
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
 from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
+
+from rla_gym.tasks.options import recordable
 
 
 @dataclass(frozen=True)
@@ -27,6 +30,10 @@ class TaskSpec:
         proprio_names: what the ``P`` values are, where the task can say; positions in metres end in ``_x``,
             ``_y`` or ``_z``.
         frame_name: name under which robomimic-layout files keep the frames.
+        options: what the task was made with: `make_task(name, **options)` makes the same task.
+
+    Raises:
+        ValueError: a value that cannot be.
     """
 
     name: str
@@ -39,10 +46,31 @@ class TaskSpec:
     max_steps: int
     proprio_names: tuple[str, ...] = ()
     frame_name: str = "agentview_image"
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "frame_size", checked_frame_size(self.frame_size))
+        if not isinstance(self.max_steps, int | np.integer) or isinstance(self.max_steps, bool) or self.max_steps < 1:
+            raise ValueError(f"task {self.name!r} with max_steps={self.max_steps!r}: expected at least 1")
+        low, high = np.asarray(self.action_low), np.asarray(self.action_high)
+        if low.ndim != 1 or low.shape != high.shape or not (np.isfinite(low) & np.isfinite(high) & (low <= high)).all():
+            raise ValueError(
+                f"task {self.name!r} has actions from {low.tolist()} to {high.tolist()}: expected two lists of finite "
+                "numbers, the first not above the second; bound the environment's actions (Gymnasium's RescaleAction "
+                "and ClipAction do not apply here: the task drives the unwrapped environment)"
+            )
+        if not 0 < self.control_hz < np.inf:
+            raise ValueError(f"task {self.name!r} with control_hz={self.control_hz!r}: expected a positive number")
 
     def to_dict(self) -> dict[str, Any]:
-        """The same facts as JSON-able values."""
-        fields = asdict(self)
+        """The same facts as JSON-able values; without `options` where there are none.
+
+        Raises:
+            ValueError: an option that cannot be recorded, such as a success rule that is a lambda.
+        """
+        fields = {**asdict(replace(self, options={})), "options": recordable(self.options)}
+        if not fields["options"]:
+            del fields["options"]
         fields["action_low"] = [float(x) for x in self.action_low]
         fields["action_high"] = [float(x) for x in self.action_high]
         fields["frame_size"] = list(self.frame_size)
@@ -105,6 +133,20 @@ class Task(Protocol):
     def close(self) -> None:
         """Free the renderer; safe to call twice."""
         ...
+
+
+def checked_frame_size(frame_size: Any) -> tuple[int, int]:
+    """Return `(height, width)`.
+
+    Raises:
+        ValueError: not two whole numbers from 1 to 4096.
+    """
+    whole = isinstance(frame_size, list | tuple | np.ndarray) and all(
+        isinstance(side, int | np.integer) and not isinstance(side, bool) and 1 <= side <= 4096 for side in frame_size
+    )
+    if not whole or len(frame_size) != 2:
+        raise ValueError(f"frame_size={frame_size!r}: expected (height, width), each from 1 to 4096 pixels")
+    return int(frame_size[0]), int(frame_size[1])
 
 
 def checked_action(action: np.ndarray, spec: TaskSpec) -> np.ndarray:

@@ -151,19 +151,21 @@ def _correlation(name: str, first: np.ndarray, second: np.ndarray) -> float:
     return float(getattr(_stats(), name)(one, two).statistic)
 
 
-def mmrv(real: Sequence[float] | np.ndarray, simulated: Sequence[float] | np.ndarray) -> float:
+def mmrv(real: Sequence[float] | np.ndarray, simulated: Sequence[float] | np.ndarray) -> Any:
     """Mean maximum rank violation of N policies (SimplerEnv, arXiv 2405.05941): 0 where the orders agree.
 
-    (1/N) sum_i max_j |R_i - R_j| [(S_i < S_j) != (R_i < R_j)], R what each is worth in reality, S in the simulation.
+    (1/N) sum_i max_j |R_i - R_j| [(S_i < S_j) != (R_i < R_j)], R (..., N) what each is worth in reality, S in the
+    simulation. A float, or an array (...).
 
     Raises:
         ValueError: not equally many of both, or under two.
     """
     r, s = np.asarray(real, np.float64), np.asarray(simulated, np.float64)
-    if r.shape != s.shape or r.ndim != 1 or len(r) < 2:
+    if r.shape != s.shape or not r.ndim or r.shape[-1] < 2:
         raise ValueError(f"real {r.shape} and simulated {s.shape}: expected one number for each of at least 2 policies")
-    violated = (s[:, None] < s[None]) != (r[:, None] < r[None])
-    return float((np.abs(r[:, None] - r[None]) * violated).max(axis=1).mean())
+    violated = (s[..., :, None] < s[..., None, :]) != (r[..., :, None] < r[..., None, :])
+    found = (np.abs(r[..., :, None] - r[..., None, :]) * violated).max(axis=-1).mean(axis=-1)
+    return float(found) if r.ndim == 1 else found
 
 
 def cohens_kappa(first: Sequence[bool] | np.ndarray, second: Sequence[bool] | np.ndarray) -> float | None:

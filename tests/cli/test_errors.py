@@ -2,14 +2,17 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import torch
+from safetensors import SafetensorError
 
-from rla_gym.cli import main, one_line
+from rla_gym.cli import is_expected, main, one_line
 from rla_gym.cli.commands import COMMANDS
 from rla_gym.cli.threads import use_threads
 
@@ -29,6 +32,12 @@ from rla_gym.cli.threads import use_threads
         (["inspect", "no-such-checkpoint"], "the built-in ones are"),
         (["eval", "--ckpt", "no-such-checkpoint", "--tokens", "OUT"], "the built-in ones are"),
         (["build", "push-sphere"], "there are push-cube"),
+        (["encode", "--data", "OUT", "--out", "OUT", "--device", "cuda:77"], "choose one of cpu"),
+        (["encode", "--data", "OUT", "--out", "OUT", "--device", "nonsense"], "choose one of cpu"),
+        (["collect", "--task", "push-cube", "--out", f"OUT/{'x' * 300}"], "File name too long; choose a shorter name"),
+        (["collect", "--task", "push-cube", "--out", "/dev/null/x"], "a part of this path is a file"),
+        (["collect", "--task", "push-cube", "--out", "/proc/x"], "error: /proc/x: "),
+        (["encoder", "--weights", "random:0", "--out", "/proc/x/e.safetensors"], "error: /proc/x: "),
     ],
     ids=lambda value: " ".join(value) if isinstance(value, list) else "",
 )
@@ -78,13 +87,38 @@ def test_an_interrupted_command_says_whether_it_goes_on(
     assert then in capsys.readouterr().err
 
 
-def test_bugs_keep_their_traceback(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("bug", [ZeroDivisionError(), RuntimeError("torch: shapes do not fit"), AttributeError("x")])
+def test_bugs_keep_their_traceback(bug: Exception, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(*_: object) -> None:
-        raise ZeroDivisionError
+        raise bug
 
     monkeypatch.setattr("rla_gym.cli.collect.Collect.run", broken)
-    with pytest.raises(ZeroDivisionError):
+    with pytest.raises(type(bug)):
         main(["collect", "--task", "push-cube", "--out", "nowhere"])
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (
+            OSError(errno.ENOSPC, os.strerror(errno.ENOSPC)),
+            "No space left on device; make room or choose another place",
+        ),
+        (
+            OSError(errno.EROFS, os.strerror(errno.EROFS), "/a/b"),
+            "/a/b: Read-only file system; choose a place that can",
+        ),
+        (PermissionError(errno.EACCES, os.strerror(errno.EACCES), "/a"), "/a: Permission denied; choose another place"),
+        (OSError(errno.ENOSPC, "no room for it: 2 MB needed"), "no room for it: 2 MB needed"),
+        (OSError("read\nerror"), "read error"),
+        (torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2.00 GiB"), "CUDA out of memory. Tried to"),
+        (SafetensorError("I/O error: Permission denied"), "I/O error: Permission denied"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else type(value).__name__,
+)
+def test_what_the_machine_refuses_is_one_line(error: Exception, told: str) -> None:
+    assert is_expected(error)
+    assert one_line(error).startswith(told)
 
 
 @pytest.mark.parametrize("command", [["collect", "--task", "push-cube", "--episodes", "1"], ["demo"]])

@@ -72,6 +72,7 @@ def test_encode_like_another_store(made: Made, tmp_path: Path, capsys: pytest.Ca
 def test_merge_joins_data_sets(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     out, more = str(tmp_path / "out"), str(tmp_path / "more")
     collect = ["collect", "--task", "push-cube", "--episodes", "1", "--play", "0", "--goal-blind", "0"]
+    collect += ["--camera", "agentview"]
     assert main([*collect, "--interrupted", "1", "--seed", "9", "--workers", "1", "--out", more]) == 0
     assert main(["merge", made.data, more, "--out", out]) == 0
     assert f"{EPISODES + 1} episodes" in capsys.readouterr().out
@@ -132,6 +133,7 @@ def test_export_keeps_cards(made: Made) -> None:
     config = load_checkpoint(made.checkpoint).config
     assert config.name == "small"
     assert config.data_card["episodes"] == EPISODES
+    assert (config.task, config.task_options) == ("push-cube", {"camera": "agentview"})
     assert config.training_card["flow"]["steps_done"] == 2
     assert config.training_card["flow"]["processes"] == 1
     assert set(config.metrics) == {"autoencoder", "decoder", "features", "flow", "image_decoder"}

@@ -18,6 +18,7 @@ from rla_gym.data.workers import answering, receive
 from rla_gym.outputs import output
 from rla_gym.tasks import make_task
 from rla_gym.tasks.tabletop.push_cube import PushCube
+from tests.tasks import user_tasks
 
 SETTINGS = CollectConfig("push-cube", 10, play=0.3, goal_blind=0.2, seed=6)  # as the fixture's
 MANY = CollectConfig("push-cube", 40, play=0.5, seed=5, workers=1)
@@ -243,12 +244,42 @@ def test_other_settings_are_refused(collected):
 def test_missing_demonstrator_is_refused_before_anything_is_written(tmp_path, monkeypatch):
     monkeypatch.setattr(PushCube, "demonstrators", ("expert", "play"))
     config = CollectConfig("push-cube", 2, play=0.0, goal_blind=0.5, out=tmp_path / "out")
-    with pytest.raises(ValueError, match=r"'push-cube' has no \['goal-blind'\] demonstrator.*their shares to 0"):
+    with pytest.raises(ValueError, match=r"'push-cube' has no goal-blind demonstrator.*their fractions to 0"):
         collect(config)
     with pytest.raises(
-        ValueError, match=r"no \['interrupted'\] demon.*\(now expert=0, .*goal-blind=0, interrupted=1\)"
+        ValueError, match=r"no interrupted demon.*\(now expert=0, .*goal-blind=0, interrupted=1\)"
     ):
         collect(replace(config, goal_blind=0.0, interrupted=1.0))
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_task_without_a_demonstrator_is_recorded_in_play_with_its_options(tmp_path, capsys):
+    """In worker processes, which import the module that the task and its success rule come from."""
+    name, rule = "gymnasium:tests.tasks.user_tasks:UserPusher-v0", "tests.tasks.user_tasks:anywhere"
+    options = {"frame_size": (28, 42), "max_steps": 8, "success": user_tasks.anywhere, "env_kwargs": {"frame_skip": 2}}
+    config = CollectConfig(name, 2, goal_blind=0.2, workers=1, out=tmp_path / "out", options=options)
+    folder = collect(config)
+    assert "no scripted demonstrator: every episode is play" in capsys.readouterr().out
+    with EpisodeDataset(folder) as dataset:
+        assert list(dataset.sources) == ["play", "play"] and all(dataset.successes) and list(dataset.lengths) == [9, 9]
+        recorded = {**options, "frame_size": [28, 42], "success": rule}
+        assert dataset.spec["options"] == recorded and dataset.spec["control_hz"] == pytest.approx(50.0)
+        task = make_task(dataset.task_name, **dataset.spec["options"])
+        task.reset(0)
+        task.set_state(dataset.episode(0).states[3])
+        assert np.array_equal(task.render(), dataset.episode(0).frames[3]) and task.success()
+        task.close()
+    card = json.loads((folder / "card.json").read_text())
+    assert card["settings"]["play"] == 1.0 and card["settings"]["options"] == recorded
+    assert collect(config) == folder, "a finished folder is taken for what was asked for"
+    with pytest.raises(ValueError, match="other settings.*options"):
+        collect(replace(config, options={**options, "max_steps": 9}))
+
+
+def test_a_success_rule_without_a_name_is_refused_before_anything_is_written(tmp_path):
+    config = CollectConfig("gymnasium:Pusher-v5", 2, out=tmp_path / "out", options={"success": lambda env: True})
+    with pytest.raises(ValueError, match="success=.* cannot be named"):
+        collect(config)
     assert not (tmp_path / "out").exists()
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import warnings
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from rla_gym.envs.real import RLARealEnv
 from rla_gym.envs.real_vector import RLARealVecEnv
 from rla_gym.envs.world import RLAWorldEnv
 from rla_gym.rewards import RunningNormalization
+from rla_gym.tasks import make_task
 
 gym.register_envs(rla_gym)
 
@@ -191,6 +193,27 @@ def test_wrong_options_are_refused(bundle: Bundle, options: dict[str, Any], mess
         RLARealEnv(bundle, **options)
     with pytest.raises(ValueError, match=message):
         RLARealVecEnv(bundle, 2, workers=0, **options)
+
+
+def test_the_task_is_made_with_the_options_that_it_was_recorded_with(bundle: Bundle) -> None:
+    view = {"lookat": [0.0, 0.0, 0.0], "distance": 0.7, "azimuth": 0.0, "elevation": -60.0}
+    other = replace(bundle, config=replace(bundle.config, task_options={"camera": view}))
+    env = gym.make("RLAReal-v0", ckpt=other, render_mode="rgb_array", start="task")
+    env.reset(seed=0)
+    frame = env.render()
+    task = make_task(bundle.config.task, camera=view)
+    task.set_state(env.unwrapped.episodes.simulators._tasks[0].get_state())
+    assert np.array_equal(frame, task.render())
+    task.close()
+    env.close()
+
+
+def test_frames_of_another_size_are_refused(bundle: Bundle) -> None:
+    other = replace(bundle, config=replace(bundle.config, task_options={"frame_size": [56, 56]}))
+    env = gym.make("RLAReal-v0", ckpt=other, start="task")
+    with pytest.raises(ValueError, match=r"renders frames of \(56, 56\), .* was trained on \(112, 112\)"):
+        env.reset(seed=0)
+    env.close()
 
 
 def test_nan_is_refused(bundle: Bundle) -> None:

@@ -56,6 +56,22 @@ def test_simulators_of_workers_do_not_travel() -> None:
         simulators.start({0: 0})
 
 
+def test_options_and_modules_reach_simulators_wherever_they_are() -> None:
+    """A success rule given in Python counts in this process and in workers, which import its module."""
+    module = "tests.tasks.user_tasks"
+    for simulators in (
+        LocalSimulators(f"{module}:UserPusher-v0", {"success": f"{module}:anywhere", "frame_size": [28, 42]}),
+        WorkerSimulators(f"{module}:UserPusher-v0", 1, {"success": f"{module}:anywhere", "frame_size": [28, 42]}),
+        LocalSimulators(f"{module}:user-pusher", {"frame_size": [28, 42]}),
+    ):
+        seen = simulators.start({0: 3})[0]
+        assert seen.success and seen.frame.shape == (28, 42, 3)
+        simulators.close()
+    plain = LocalSimulators(f"{module}:UserPusher-v0")
+    assert not plain.start({0: 3})[0].success
+    plain.close()
+
+
 def test_success_ends_a_chunk_unless_it_is_to_be_whole() -> None:
     solved = LocalSimulators("push-cube")
     solved.start({0: 5})

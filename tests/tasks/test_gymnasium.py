@@ -122,8 +122,30 @@ def test_goal_blind_moves_as_far_as_the_expert(reacher):
 
 
 def test_a_success_rule_can_be_given():
-    task = GymnasiumTask("Pusher-v5", success_rule=lambda env: env.data.qpos[0] > -100)
+    task = GymnasiumTask("Pusher-v5", success=lambda env: env.data.qpos[0] > -100)
     assert task.success() is True
+    task.close()
+
+
+def test_arguments_reach_the_environment():
+    task = GymnasiumTask("Pusher-v5", env_kwargs={"frame_skip": 2})
+    assert task.env.frame_skip == 2 and task.spec.control_hz == pytest.approx(50.0)
+    task.close()
+
+
+def test_pushers_default_camera_shows_the_object():
+    """In frames of 112 x 112 pixels, wherever it starts: a patch of 14 x 14 or more, over at least two of the grid."""
+    task = GymnasiumTask("Pusher-v5")
+    geoms = task.model.geom_bodyid == task.model.body("object").id
+    for seed in range(6):
+        task.reset(seed)
+        shown = task.render().astype(int)
+        colours = task.model.geom_rgba[geoms].copy()
+        task.model.geom_rgba[geoms] = 0.0
+        changed = np.abs(task.render().astype(int) - shown).sum(axis=2) > 20
+        task.model.geom_rgba[geoms] = colours
+        assert changed.sum() >= 14 * 14
+        assert changed.reshape(8, 14, 8, 14).any(axis=(1, 3)).sum() >= 2
     task.close()
 
 

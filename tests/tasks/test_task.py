@@ -1,6 +1,7 @@
 """Finding tasks by name, and the facts and checks that they share."""
 
 import json
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -38,6 +39,30 @@ def test_spec_becomes_json(spec):
     }
 
 
+def test_options_are_recorded_where_there_are_any(spec):
+    assert replace(spec, options={"frame_size": (4, 6)}).to_dict()["options"] == {"frame_size": [4, 6]}
+    with pytest.raises(ValueError, match="cannot be named"):
+        replace(spec, options={"success": lambda env: True}).to_dict()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("frame_size", (4, 6.5)),
+        ("frame_size", "46"),
+        ("max_steps", 1.5),
+        ("control_hz", 0.0),
+        ("control_hz", float("nan")),
+        ("action_low", np.array([-np.inf, 0.0])),
+        ("action_low", np.array([-1.0, 0.6])),
+        ("action_high", np.ones(3)),
+    ],
+)
+def test_values_that_cannot_be_are_refused(spec, name, value):
+    with pytest.raises(ValueError, match="actions" if name.startswith("action") else name):
+        replace(spec, **{name: value})
+
+
 def test_actions_are_clipped_to_the_bounds(spec):
     action = checked_action(np.array([3.0, -0.25], np.float32), spec)
     assert action.dtype == np.float64 and action.tolist() == [1.0, -0.25]
@@ -72,5 +97,5 @@ def test_names_make_tasks_and_pass_options_on(name):
     task.reset(0)
     assert task.render().shape == (56, 70, 3)
     task.close()
-    with pytest.raises(TypeError, match="speed"):
+    with pytest.raises(ValueError, match="no option 'speed'"):
         make_task(name, speed=1)

@@ -7,10 +7,10 @@ from typing import Any, Generic
 
 import numpy as np
 
-from rla_gym.tasks.offscreen import load_mujoco
+from rla_gym.tasks.offscreen import Camera, load_mujoco
 from rla_gym.tasks.simulator_state import checked_state
 from rla_gym.tasks.tabletop.scene import TABLE_HALF
-from rla_gym.tasks.tabletop.simulation import Simulation
+from rla_gym.tasks.tabletop.simulation import DEFAULT_CAMERA, Simulation
 from rla_gym.tasks.tabletop.variants import BlockT, Combination, ToolT
 from rla_gym.tasks.task import Policy, TaskSpec, checked_action, unknown_demonstrator
 
@@ -39,6 +39,7 @@ class TabletopTask(Generic[ToolT, BlockT]):
         frame_size: ``(height, width)`` in pixels.
         max_steps: control steps of an episode.
         objects: names of the object state.
+        camera: of the scene, or a viewpoint.
     """
 
     spec: TaskSpec
@@ -53,6 +54,7 @@ class TabletopTask(Generic[ToolT, BlockT]):
         frame_size: tuple[int, int],
         max_steps: int,
         objects: tuple[str, ...],
+        camera: Camera = DEFAULT_CAMERA,
     ):
         self._mujoco = load_mujoco()
         self.spec = TaskSpec(
@@ -67,7 +69,7 @@ class TabletopTask(Generic[ToolT, BlockT]):
             max_steps=max_steps,
         )
         self.combinations = tuple(combinations)
-        self._simulations = [Simulation(xml, frame_size) for xml in scenes]
+        self._simulations = [Simulation(xml, frame_size, camera) for xml in scenes]
         self._select(0)
         self._substeps = round(1.0 / (CONTROL_HZ * self.model.opt.timestep))
 

@@ -6,10 +6,12 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rla_gym.tasks.offscreen import Camera
 from rla_gym.tasks.tabletop.base import TabletopTask
 from rla_gym.tasks.tabletop.blocks import BLOCKS, Block, target_spot
 from rla_gym.tasks.tabletop.hook_route import touches
 from rla_gym.tasks.tabletop.scene import PUSHER_REACH, scene_xml
+from rla_gym.tasks.tabletop.simulation import DEFAULT_CAMERA
 from rla_gym.tasks.tabletop.tools import HOOKS, Hook
 from rla_gym.tasks.tabletop.variants import PLAIN, combinations
 
@@ -37,9 +39,17 @@ class HookTask(TabletopTask[Hook, Block]):
         frame_size: ``(height, width)`` in pixels.
         max_steps: control steps of an episode.
         variant: "train", "unseen" or "unseen-colours" (see :mod:`rla_gym.tasks.tabletop.variants`), "" for none.
+        camera: "agentview", or a :class:`~rla_gym.tasks.offscreen.Viewpoint`.
     """
 
-    def __init__(self, name: str, frame_size: tuple[int, int], max_steps: int, variant: str = PLAIN):
+    def __init__(
+        self,
+        name: str,
+        frame_size: tuple[int, int],
+        max_steps: int,
+        variant: str = PLAIN,
+        camera: Camera = DEFAULT_CAMERA,
+    ):
         pairs = combinations(HOOKS, BLOCKS, variant)
         scenes = [
             scene_xml(
@@ -48,7 +58,7 @@ class HookTask(TabletopTask[Hook, Block]):
             for each in pairs
         ]
         objects = ("cube_x", "cube_y", "cube_yaw", "target_x", "target_y")
-        super().__init__(name, variant, pairs, scenes, frame_size, max_steps, objects)
+        super().__init__(name, variant, pairs, scenes, frame_size, max_steps, objects, camera)
 
     def starting_positions(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Draw ``(x, y)`` of cube and target, for a hook whose foot points to −x."""

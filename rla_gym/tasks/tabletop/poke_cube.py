@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rla_gym.tasks.offscreen import Camera
 from rla_gym.tasks.tabletop.hook_task import HookTask
+from rla_gym.tasks.tabletop.simulation import DEFAULT_CAMERA
 from rla_gym.tasks.tabletop.variants import PLAIN
 
 
@@ -18,10 +20,17 @@ class PokeCube(HookTask):
         frame_size: ``(height, width)`` in pixels.
         max_steps: control steps of an episode.
         variant: "train", "unseen" or "unseen-colours" (see :mod:`rla_gym.tasks.tabletop.variants`), "" for none.
+        camera: "agentview", or a :class:`~rla_gym.tasks.offscreen.Viewpoint`.
     """
 
-    def __init__(self, frame_size: tuple[int, int] = (112, 112), max_steps: int = 80, variant: str = PLAIN):
-        super().__init__("poke-cube", frame_size, max_steps, variant)
+    def __init__(
+        self,
+        frame_size: tuple[int, int] = (112, 112),
+        max_steps: int = 80,
+        variant: str = PLAIN,
+        camera: Camera = DEFAULT_CAMERA,
+    ):
+        super().__init__("poke-cube", frame_size, max_steps, variant, camera)
 
     def starting_positions(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Cube in the middle of the table, target behind it."""

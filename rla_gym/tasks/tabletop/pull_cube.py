@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
+from rla_gym.tasks.offscreen import Camera
 from rla_gym.tasks.tabletop.hook_task import HookTask
+from rla_gym.tasks.tabletop.simulation import DEFAULT_CAMERA
 from rla_gym.tasks.tabletop.variants import PLAIN
 
 
@@ -19,10 +21,17 @@ class PullCube(HookTask):
         frame_size: ``(height, width)`` in pixels.
         max_steps: control steps of an episode.
         variant: "train", "unseen" or "unseen-colours" (see :mod:`rla_gym.tasks.tabletop.variants`), "" for none.
+        camera: "agentview", or a :class:`~rla_gym.tasks.offscreen.Viewpoint`.
     """
 
-    def __init__(self, frame_size: tuple[int, int] = (112, 112), max_steps: int = 96, variant: str = PLAIN):
-        super().__init__("pull-cube", frame_size, max_steps, variant)
+    def __init__(
+        self,
+        frame_size: tuple[int, int] = (112, 112),
+        max_steps: int = 96,
+        variant: str = PLAIN,
+        camera: Camera = DEFAULT_CAMERA,
+    ):
+        super().__init__("pull-cube", frame_size, max_steps, variant, camera)
 
     def starting_positions(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray]:
         """Cube in the far half of the table, target in the near half."""

@@ -6,9 +6,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rla_gym.tasks.offscreen import Camera
 from rla_gym.tasks.tabletop.base import TabletopTask
 from rla_gym.tasks.tabletop.blocks import BLOCKS, Block, target_spot
 from rla_gym.tasks.tabletop.scene import scene_xml
+from rla_gym.tasks.tabletop.simulation import DEFAULT_CAMERA
 from rla_gym.tasks.tabletop.tools import POSTS, Post
 from rla_gym.tasks.tabletop.variants import PLAIN, combinations
 
@@ -28,9 +30,16 @@ class PushCube(TabletopTask[Post, Block]):
         frame_size: ``(height, width)`` in pixels.
         max_steps: control steps of an episode.
         variant: "train", "unseen" or "unseen-colours" (see :mod:`rla_gym.tasks.tabletop.variants`), "" for none.
+        camera: "agentview", or a :class:`~rla_gym.tasks.offscreen.Viewpoint`.
     """
 
-    def __init__(self, frame_size: tuple[int, int] = (112, 112), max_steps: int = 48, variant: str = PLAIN):
+    def __init__(
+        self,
+        frame_size: tuple[int, int] = (112, 112),
+        max_steps: int = 48,
+        variant: str = PLAIN,
+        camera: Camera = DEFAULT_CAMERA,
+    ):
         pairs = combinations(POSTS, BLOCKS, variant)
         super().__init__(
             "push-cube",
@@ -40,6 +49,7 @@ class PushCube(TabletopTask[Post, Block]):
             frame_size,
             max_steps,
             ("cube_x", "cube_y", "cube_yaw", "target_x", "target_y"),
+            camera,
         )
 
     def starting_poses(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

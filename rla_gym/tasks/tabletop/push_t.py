@@ -6,8 +6,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from rla_gym.tasks.offscreen import Camera
 from rla_gym.tasks.tabletop.base import TabletopTask
 from rla_gym.tasks.tabletop.scene import scene_xml
+from rla_gym.tasks.tabletop.simulation import DEFAULT_CAMERA
 from rla_gym.tasks.tabletop.t_shape import SHAPES, Shape, coverage, distance, to_local
 from rla_gym.tasks.tabletop.tools import POSTS, Post
 from rla_gym.tasks.tabletop.variants import PLAIN, combinations
@@ -58,9 +60,16 @@ class PushT(TabletopTask[Post, Shape]):
         frame_size: ``(height, width)`` in pixels.
         max_steps: control steps of an episode.
         variant: "train", "unseen" or "unseen-colours" (see :mod:`rla_gym.tasks.tabletop.variants`), "" for none.
+        camera: "agentview", or a :class:`~rla_gym.tasks.offscreen.Viewpoint`.
     """
 
-    def __init__(self, frame_size: tuple[int, int] = (112, 112), max_steps: int = 120, variant: str = PLAIN):
+    def __init__(
+        self,
+        frame_size: tuple[int, int] = (112, 112),
+        max_steps: int = 120,
+        variant: str = PLAIN,
+        camera: Camera = DEFAULT_CAMERA,
+    ):
         pairs = combinations(POSTS, SHAPES, variant)
         super().__init__(
             "push-t",
@@ -70,6 +79,7 @@ class PushT(TabletopTask[Post, Shape]):
             frame_size,
             max_steps,
             ("block_x", "block_y", "block_yaw", "target_x", "target_y", "target_yaw"),
+            camera,
         )
 
     def starting_poses(self, rng: np.random.Generator) -> tuple[np.ndarray, np.ndarray, np.ndarray]:

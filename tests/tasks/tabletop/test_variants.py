@@ -86,7 +86,7 @@ def test_each_episode_draws_a_pair_and_states_restore_it(name):
 def test_the_scene_that_data_was_recorded_in_stays_the_same(name, monkeypatch):
     """Whoever changes the plain scene makes the recorded states, frames and the built-in checkpoint worthless."""
     seen = []
-    monkeypatch.setattr(base, "Simulation", lambda xml, size: seen.append(xml) or Simulation(xml, size))
+    monkeypatch.setattr(base, "Simulation", lambda xml, *view: seen.append(xml) or Simulation(xml, *view))
     make_task(name)
     assert [sha256(xml.encode()).hexdigest() for xml in seen] == [RECORDED[name]]
 

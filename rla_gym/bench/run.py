@@ -1,0 +1,47 @@
+"""Runs a benchmark into a folder of its own."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from rla_gym.bench.results import Results
+
+FOLDER = Path("bench")
+"""Where results go, below the present folder."""
+FILE = "result.json"
+
+
+def default_folder(name: str, ckpt: str) -> Path:
+    """bench/NAME/CHECKPOINT below the present folder."""
+    last = Path(ckpt.partition("@")[0]).name or "checkpoint"
+    return FOLDER / name.replace(":", ".") / last
+
+
+def run(
+    benchmark: Any, folder: Path, protocol: Mapping[str, Any] | None = None, progress: bool = True
+) -> tuple[Results, Path]:
+    """Measure and write `folder`/result.json, with videos and figures beside it.
+
+    Raises:
+        FileExistsError: the folder has the result of other settings; nothing is measured then.
+        ValueError: as of the benchmark, or what is there is no result file.
+    """
+    path = folder / FILE
+    if path.exists():
+        before = Results.read(path)
+        # The settings that identify a run are the benchmark's to say.
+        if (before.benchmark, before.settings_hash) != (benchmark.name, _hash(benchmark)):
+            raise FileExistsError(
+                f"{path} is the result of {before.benchmark!r} with other settings: choose another folder with --out, "
+                "or move it away"
+            )
+    results: Results = benchmark.measure(folder, progress)
+    results = replace(results, protocol=protocol)
+    return results, results.write(path)
+
+
+def _hash(benchmark: Any) -> str:
+    return Results(benchmark.name, benchmark.settings(), {}, {}, made={}).settings_hash
