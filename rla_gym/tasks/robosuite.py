@@ -57,8 +57,7 @@ class RobosuiteTask:
         checked_frame_size(frame_size)
         self._success_rule = success_rule(success)
         self._stepped = False
-        with compiling():
-            self.env = make_environment(name, robot)
+        self.env = make_environment(name, robot)
         self.model, self.data = self.env.sim.model._model, self.env.sim.data._data
         self._simulator = SimulatorState(self.model, self.data)
         self._fixtures = _fixtures(self.model)

@@ -13,7 +13,7 @@ from rla_gym.extras import require
 
 CONTROL_HZ = 20.0
 NOT_RESTORABLE = {"Wipe": "it keeps the wiped markers outside of the simulation"}
-SLOW_SECONDS = 5.0
+SLOW_SECONDS = 8.0
 """Longer than this, and a line says what takes so long."""
 
 
@@ -93,7 +93,7 @@ def _announce() -> None:
     if not _announced.is_set():
         _announced.set()
         print(
-            "numba compiles robosuite's controllers: once on a machine, up to a minute",
+            "robosuite's first reset and step: numba compiles its controllers, once on a machine, up to a minute",
             file=sys.stderr,
             flush=True,
         )

@@ -19,7 +19,7 @@ LIFT_VIEW = Viewpoint(lookat=(-0.02, 0.0, 0.88), distance=0.31, azimuth=180.0, e
 
 ROBOSUITE_VIEWS = {
     "Lift": LIFT_VIEW,
-    "Door": Viewpoint(lookat=(-0.17, -0.28, 1.02), distance=0.85, azimuth=195.0, elevation=-15.0),
+    "Door": Viewpoint(lookat=(-0.17, -0.28, 1.02), distance=0.72, azimuth=195.0, elevation=-15.0),
     "Stack": Viewpoint(lookat=(0.0, 0.0, 0.87), distance=0.45, azimuth=180.0, elevation=-30.0),
 }
 """By the environment's name. In robosuite's own "agentview" the door is cut off, and the cubes are a patch each."""

@@ -1,6 +1,8 @@
 """Tasks by name: those of modules, of installed packages, and names that are none."""
 
+import re
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -24,6 +26,22 @@ def test_a_task_that_a_module_registers_is_made_by_module_and_name():
     again = make_task(task.spec.name, **task.spec.to_dict()["options"])
     assert again.spec.to_dict() == task.spec.to_dict()
     again.close()
+
+
+def test_the_example_of_the_documentation(tmp_path, monkeypatch):
+    page = (Path(__file__).parents[2] / "docs" / "tasks.md").read_text(encoding="utf-8")
+    (tmp_path / "documented_tasks.py").write_text(re.findall(r"^```python\n(.*?)^```", page, re.M | re.S)[0])
+    monkeypatch.syspath_prepend(tmp_path)
+    task = make_task("documented_tasks:push", max_steps=5)
+    assert (task.spec.name, task.spec.max_steps) == ("documented_tasks:push", 5) and not task.success()
+    state = task.get_state()
+    slides = task.model.joint("obj_slidex").qposadr[0], task.model.joint("obj_slidey").qposadr[0]
+    goal, thing = task.data.body("goal").xpos, task.data.body("object").xpos
+    for slide, axis in zip(slides, (0, 1), strict=True):
+        state[1 + slide] += goal[axis] - thing[axis]  # time comes first
+    task.set_state(state)
+    assert task.success()
+    task.close()
 
 
 def test_gymnasium_environments_of_a_module():

@@ -144,10 +144,27 @@ def test_the_expert_lifts_the_cube_from_fifty_seeds(lift):
 
 
 @pytest.mark.parametrize("name", ["Door", pytest.param("Stack", marks=pytest.mark.slow)])
-def test_other_environments_keep_the_protocol(name):
+def test_other_environments_keep_the_protocol(name, capfd):
     task = RobosuiteTask(name, frame_size=(64, 64))
+    assert "[robosuite" not in capfd.readouterr().err
     check_task(task)
     assert task.demonstrators == ("play",)
+    task.close()
+
+
+def test_options_of_robosuites_tasks():
+    """Robot and success rule; and the default view of the door, whose handle covers two patches."""
+    task = make_task("robosuite:Door", robot="Sawyer", success="tests.tasks.user_tasks:upright")
+    assert task.success() and task.spec.to_dict()["options"]["robot"] == "Sawyer"
+    handle = task.model.geom_bodyid == task.model.body("Door_latch").id
+    for seed in range(3):
+        task.reset(seed)
+        shown = task.render().astype(int)
+        colours = task.model.geom_rgba[handle].copy()
+        task.model.geom_rgba[handle] = 0.0
+        changed = np.abs(task.render().astype(int) - shown).sum(axis=2) > 20
+        task.model.geom_rgba[handle] = colours
+        assert changed.sum() >= 2 * 14 * 14
     task.close()
 
 

@@ -20,6 +20,11 @@ def anywhere(env) -> bool:
     return bool(np.isfinite(env.data.qpos).all())
 
 
+def upright(env) -> bool:
+    """Always, of a robosuite environment."""
+    return len(env.robots) > 0
+
+
 def make_pusher(max_steps: int = 6, **options):
     """A registered task may have any rule, also a lambda: its own name is what is recorded."""
     return GymnasiumTask("UserPusher-v0", max_steps=max_steps, success=lambda env: anywhere(env), **options)
