@@ -1,6 +1,6 @@
 """Which encoder? State-probe error and speed of the candidates on frames of one data set, in one run.
 
-    python -m benchmarks.encoders --data data/push-cube --out benchmarks/results/encoders.json
+python -m benchmarks.encoders --data data/push-cube --out benchmarks/results/encoders.json
 """
 
 from __future__ import annotations

@@ -1,6 +1,6 @@
 """One result of several runs of the demonstration that differ in their seeds alone.
 
-    python -m benchmarks.merge_demo runs/a/result.json runs/b/result.json --out benchmarks/results/demo-push-cube.json
+python -m benchmarks.merge_demo runs/a/result.json runs/b/result.json --out benchmarks/results/demo-push-cube.json
 """
 
 from __future__ import annotations

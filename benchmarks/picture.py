@@ -1,6 +1,6 @@
 """README's picture: held-out episodes, the dream above and the simulator below, under the same recorded actions.
 
-    python -m benchmarks.picture --episodes 2 1 --out docs/dream.png
+python -m benchmarks.picture --episodes 2 1 --out docs/dream.png
 """
 
 from __future__ import annotations

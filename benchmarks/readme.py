@@ -1,7 +1,7 @@
 """Writes README's tables, and docs/models.md, from the JSON files in benchmarks/results; `make results` runs it.
 
-    python -m benchmarks.readme          # write
-    python -m benchmarks.readme --check  # exit 1 if one of them differs
+python -m benchmarks.readme          # write
+python -m benchmarks.readme --check  # exit 1 if one of them differs
 """
 
 from __future__ import annotations

@@ -56,14 +56,14 @@ def disk_is_full(error: BaseException | None) -> bool:
 
 
 def full_disk_error(path: Path, begun: Path | None = None) -> OSError:
-    """The error of a disk that became full while `path` was written, as `begun`."""
+    """The error of a disk that became full while `path` was written, as `begun`, which is still there."""
     place = _existing(path.parent)
     written = begun.stat().st_size if begun is not None and begun.is_file() else 0
+    free = shutil.disk_usage(place).free
     return OSError(
         errno.ENOSPC,
-        f"the disk is full: {path} was not written (it needs more than {megabytes(written)}, "
-        f"{megabytes(shutil.disk_usage(place).free)} are free at {place}); make room or choose another folder, then "
-        "give the same command again",
+        f"the disk is full: {path} was not written, as it needs more room than the {megabytes(free + written)} that "
+        f"were free at {place}; make room or choose another folder, then give the same command again",
     )
 
 

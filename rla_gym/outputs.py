@@ -163,9 +163,10 @@ class Output:
             pending = {"last": last, "files": {name: sha256_file(new / name) for name in names}}
             self._write(pending)
         except BaseException as error:
+            full = full_disk_error(self.folder / last) if isinstance(error, Exception) and disk_is_full(error) else None
             shutil.rmtree(new, ignore_errors=True)
-            if isinstance(error, Exception) and disk_is_full(error):
-                raise full_disk_error(self.folder / last) from error
+            if full is not None:
+                raise full from error
             raise
         os.replace(new / last, self.folder / last)
         sync_folder(self.folder)

@@ -56,9 +56,7 @@ def all_runs(entries: list[Entry], recorded: Recorded) -> list[Run]:
         Run(PERSISTENCE, PERSISTENCE, lambda truth: still, recorded),
     ]
     for entry in entries:
-        runs.append(
-            Run(entry.name, entry.label, _always(entry.model), entry.recorded, entry.sampled, entry.model.slow)
-        )
+        runs.append(Run(entry.name, entry.label, _always(entry.model), entry.recorded, entry.sampled, entry.model.slow))
         if isinstance(entry.model, LatentFlow) and entry.model.name == "rla-wm":
             label = entry.label.replace(entry.name, f"{entry.name} reconstruction", 1)
             runs.append(Run(f"{entry.name} reconstruction", label, _reconstruction(entry.model), entry.recorded))

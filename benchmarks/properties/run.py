@@ -110,9 +110,7 @@ def drawn(args: Args, store: TokenStore, episodes: np.ndarray) -> dict[int, Pair
     return draw_pairs(store, episodes, args.horizons, args.count, args.seed)
 
 
-def autoencoders(
-    args: Args, store: TokenStore, bundle: Bundle | None
-) -> tuple[Models, dict[str, Any]]:
+def autoencoders(args: Args, store: TokenStore, bundle: Bundle | None) -> tuple[Models, dict[str, Any]]:
     """Of each kind and size, and what was spent on them; and that of the checkpoint."""
     models: Models = {}
     budgets: dict[str, Any] = {kind: {} for kind in KINDS}

@@ -48,9 +48,7 @@ def autoencoder_config(store: TokenStore, numbers: int, kind: str = "rla") -> RL
     return config if kind == "rla" else replace(config, linear_path=True, encoder_blocks=0)
 
 
-def trained(
-    args: Args, store: TokenStore, kind: str, numbers: int, seed: int
-) -> tuple[RLAAutoencoder, dict[str, Any]]:
+def trained(args: Args, store: TokenStore, kind: str, numbers: int, seed: int) -> tuple[RLAAutoencoder, dict[str, Any]]:
     """The autoencoder of a kind, size and seed, trained to the end of its budget, and what that was.
 
     A run that is there is gone on with; one with another budget is a ValueError (`benchmarks.baselines.budget`).

@@ -26,7 +26,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from benchmarks.reliability.stages import Stage, content, stages
+from benchmarks.reliability.stages import Stage, content, stages, use_small_networks
 from rla_gym.files import read_json, write_json
 
 WEIGHTS = {
@@ -37,9 +37,9 @@ WEIGHTS = {
     "train-autoencoder": 2,
     "train-features": 2,
     "train-image-decoder": 2,
-    "train-flow": 0.5,
-    "train-all": 0.3,
-    "collect": 0.6,
+    "collect": 0.5,
+    "collect-more": 0.3,
+    "train-all": 0.5,
 }
 """Kills of a stage, over those of the others."""
 PATIENCE = 300.0
@@ -303,8 +303,7 @@ def hunt(
         pid = os.fork()
         if pid == 0:
             try:
-                rows = _rows(chosen, -(-kills // processes), random.Random(f"{seed}/{number}"), work, number)
-                write_json(work / f"rows-{number}.json", rows)
+                _hunt(chosen, -(-kills // processes), random.Random(f"{seed}/{number}"), work, number)
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)
@@ -316,10 +315,8 @@ def hunt(
     return summary([row for number in hunters for row in read_json(work / f"rows-{number}.json")], seed)
 
 
-def _rows(
-    chosen: Sequence[Reference], kills: int, generator: random.Random, work: Path, number: int
-) -> list[dict[str, Any]]:
-    """What one hunter found."""
+def _hunt(chosen: Sequence[Reference], kills: int, generator: random.Random, work: Path, number: int) -> None:
+    """One hunter; what it finds is in `rows-<number>.json` after each kill."""
     weights = [WEIGHTS.get(one.stage.name, 1.0) for one in chosen]
     rows: list[dict[str, Any]] = []
     delivered, began = 0, time.perf_counter()
@@ -328,13 +325,13 @@ def _rows(
         row = killed(reference, kill, work / "inputs", work / f"killed-{number}")
         delivered += row["delivered"]
         rows.append(row)
+        write_json(work / f"rows-{number}.json", rows)
         if row["wrong"] is not None:
             kept = work / f"wrong-{number}-{len(rows)}"
             shutil.move(work / f"killed-{number}", kept)
             print(f"WRONG {kept}: {row}", flush=True)
         if len(rows) % 10 == 0:
             print(f"{delivered} of {kills} kills, {time.perf_counter() - began:.0f} s", flush=True)
-    return rows
 
 
 def summary(rows: list[dict[str, Any]], seed: int) -> dict[str, Any]:
@@ -388,6 +385,7 @@ def import_all() -> None:
 
     assert accelerate and h5py and timm
     torch.set_num_threads(1)
+    use_small_networks()
 
 
 def main() -> None:

@@ -5,9 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
+from rla_gym.models.image_decoder import ImageDecoderConfig
+from rla_gym.models.presets import PRESETS, ModelConfigs
 from rla_gym.outputs import MANIFEST
 
 MODELS = ("autoencoder", "features", "flow", "image-decoder")
@@ -41,6 +44,25 @@ def stages() -> list[Stage]:
         Stage("export", _export(1), _check_checkpoint),
         Stage("export-over", _export(2), _check_replaced, _exported),
     ]
+
+
+def use_small_networks() -> None:
+    """Give the preset that is trained here few numbers: what is killed is the writing of them."""
+    wide = PRESETS["tiny"]
+
+    def build(*sizes: Any, **more: Any) -> ModelConfigs:
+        made = wide(*sizes, **more)
+        latents = {"latent_tokens": 4, "latent_channels": 8}
+        widths = {"encoder_width": 32, "decoder_width": 32, "encoder_blocks": 1, "decoder_blocks": 1}
+        blocks = {"width": 32, "flow_width": 32, "conditioning_blocks": 1, "flow_blocks": 1}
+        channels = made.autoencoder.channels
+        return ModelConfigs(
+            replace(made.autoencoder, **latents, **widths),
+            replace(made.flow, **latents, **blocks),
+            ImageDecoderConfig(channels, (16, 8, 8, 8, 8), 0, (0, 0, 0, 0), False),
+        )
+
+    PRESETS["tiny"] = build
 
 
 def _collect(episodes: int, seed: int, workers: int, out: Path, *more: str) -> list[str]:

@@ -187,7 +187,7 @@ def euler(found: dict[str, Any]) -> str:
 
 
 def rule_of(row: dict[str, Any]) -> str:
-    """"euler" or "midpoint"."""
+    """ "euler" or "midpoint"."""
     return str(row.get("rule", "euler"))
 
 
