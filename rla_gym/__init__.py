@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.envs.registration import register, registry
 
 if TYPE_CHECKING:
+    from rla_gym.bench.registry import register_benchmark
     from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
     from rla_gym.checkpoint import built_in_names, load_checkpoint, save_checkpoint
     from rla_gym.deploy import RobotPolicy
@@ -70,6 +71,8 @@ __all__ = [
     "make_task",
     "register_task",
     "task_names",
+    # benchmarks
+    "register_benchmark",
     "__version__",
 ]
 
@@ -101,6 +104,7 @@ _PLACES = {
     "load_references": "rla_gym.reference_data",
     "save_checkpoint": "rla_gym.checkpoint",
     "make_task": "rla_gym.tasks",
+    "register_benchmark": "rla_gym.bench.registry",
     "register_task": "rla_gym.tasks",
     "task_names": "rla_gym.tasks",
 }

@@ -18,6 +18,7 @@ from rla_gym.cli.commands import parse
 from rla_gym.cli.inspect import card_of
 from rla_gym.trained import TrainedRun
 from tests.cli.conftest import EPISODES, STAGES, Made
+from tests.recording import workers_in_threads
 
 
 def test_collect_writes_what_was_asked_for(made: Made) -> None:
@@ -76,7 +77,8 @@ def test_merge_joins_data_sets(made: Made, tmp_path: Path, capsys: pytest.Captur
     out, more = str(tmp_path / "out"), str(tmp_path / "more")
     collect = ["collect", "--task", "push-cube", "--episodes", "1", "--play", "0", "--goal-blind", "0"]
     collect += ["--camera", "agentview"]
-    assert main([*collect, "--interrupted", "1", "--seed", "9", "--workers", "1", "--out", more]) == 0
+    with workers_in_threads():
+        assert main([*collect, "--interrupted", "1", "--seed", "9", "--workers", "1", "--out", more]) == 0
     assert main(["merge", made.data, more, "--out", out]) == 0
     assert f"{EPISODES + 1} episodes" in capsys.readouterr().out
     assert main(["inspect", out]) == 0
