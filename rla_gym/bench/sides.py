@@ -52,8 +52,9 @@ class Sides:
         """`count` simulators of the task, which all agents of a run share; a ValueError for workers under 0."""
         if self.workers < 0:
             raise ValueError(f"workers={self.workers}: expected a number of processes, or 0 for none")
-        task, workers = self.bundle.config.task, min(self.workers, count)
-        simulators: Simulators = WorkerSimulators(task, workers) if workers else LocalSimulators(task)
+        config, workers = self.bundle.config, min(self.workers, count)
+        task, options = config.task, config.task_options
+        simulators: Simulators = WorkerSimulators(task, workers, options) if workers else LocalSimulators(task, options)
         try:
             yield simulators
         finally:
@@ -64,7 +65,7 @@ class Sides:
         if not self.starts.restorable:
             return "the recordings have no simulator states to start from"
         try:
-            make_task(self.bundle.config.task).close()
+            make_task(self.bundle.config.task, **self.bundle.config.task_options).close()
             self.bundle.encoder  # noqa: B018  (read here, so that its lack is known before anything is played)
         except CANNOT as error:
             return first_line(error)

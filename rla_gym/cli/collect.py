@@ -16,8 +16,8 @@ class Collect:
 
     task: str
     """push-cube, push-t, roll-ball, poke-cube, pull-cube (or with @train, @unseen, @unseen-colours), Lift, Reacher-v5,
-    robosuite:<environment>, gymnasium:<MuJoCo id>, or my_module:<name> of a task or Gymnasium id that it registers. The
-    last three have no scripted demonstrator: their episodes are all play."""
+    robosuite:<environment>, gymnasium:<MuJoCo id>, or my_module:<name> of a task or Gymnasium id that it registers.
+    Those with a colon have no scripted demonstrator, but for Lift and Reacher: all of their episodes are play."""
     out: Path
     """Folder of the data set."""
     episodes: Count = 600

@@ -69,6 +69,9 @@ def _what_cannot_be(spec: Mapping[str, Any]) -> str | None:
         return f"frame_size is {spec['frame_size']}, expected [height, width]"
     if not spec["control_hz"] > 0 or spec["max_steps"] < 1 or spec["proprio_size"] < 0:
         return "control_hz and max_steps must be positive, proprio_size not negative"
+    options = spec.get("options", {})
+    if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
+        return f"options are {options!r}, expected what make_task takes beside the name, such as {{\"max_steps\": 100}}"
     if len(spec.get("proprio_names") or ()) not in (0, spec["proprio_size"]):
         return f"{len(spec['proprio_names'])} proprio_names for proprio_size {spec['proprio_size']}"
     return None

@@ -22,7 +22,7 @@ from rla_gym.data.store import INDEX_NAME, SCHEMA, FrameEncoder, TokenStore, exp
 from rla_gym.disk import reserve
 from rla_gym.files import atomic_path, settle, temporary_path, write_json
 from rla_gym.outputs import is_sealed, output
-from rla_gym.progress import Progress
+from rla_gym.utils.progress import Progress
 
 __all__ = ["FrameEncoder", "TokenStore", "encode_dataset"]
 

@@ -164,6 +164,12 @@ class RealEpisodes(Episodes):
         """Tokens (n, L, C), if anything needs them, and standardised proprioception (n, P) of `rows`."""
         seen = [observed[int(row)] for row in rows]
         frames = np.stack([each.frame for each in seen])
+        if frames.shape[1:] != self.frames.shape[1:]:
+            raise ValueError(
+                f"task {self.bundle.config.task!r} renders frames of {frames.shape[1:3]}, checkpoint "
+                f"{self.bundle.config.name!r} was trained on {self.bundle.config.frame_size}: make the task as it was "
+                f"recorded (options {dict(self.bundle.config.task_options)})"
+            )
         self.frames[rows] = frames
         objects = np.stack([each.objects for each in seen])
         if self.objects is None:

@@ -55,6 +55,7 @@ def test_an_action_may_have_no_width():
         ({"frame_size": [112]}, r"expected \[height, width\]"),
         ({"control_hz": 0.0}, "must be positive"),
         ({"proprio_names": ["x"]}, "1 proprio_names for proprio_size 0"),
+        ({"options": ["camera"]}, "options are .*expected what make_task takes"),
         ({"extra": {1, 2}}, "of another type .*than this one"),
     ],
 )

@@ -208,6 +208,14 @@ def test_the_task_is_made_with_the_options_that_it_was_recorded_with(bundle: Bun
     env.close()
 
 
+def test_frames_of_another_size_are_refused(bundle: Bundle) -> None:
+    other = replace(bundle, config=replace(bundle.config, task_options={"frame_size": [56, 56]}))
+    env = gym.make("RLAReal-v0", ckpt=other, start="task")
+    with pytest.raises(ValueError, match=r"renders frames of \(56, 56\), .* was trained on \(112, 112\)"):
+        env.reset(seed=0)
+    env.close()
+
+
 def test_nan_is_refused(bundle: Bundle) -> None:
     env = RLARealEnv(bundle)
     env.reset(seed=0)
