@@ -22,7 +22,7 @@ from rla_gym.data.store import INDEX_NAME, SCHEMA, FrameEncoder, TokenStore, exp
 from rla_gym.disk import reserve
 from rla_gym.files import atomic_path, settle, temporary_path, write_json
 from rla_gym.outputs import is_sealed, output
-from rla_gym.progress import Progress
+from rla_gym.utils.progress import Progress
 
 __all__ = ["FrameEncoder", "TokenStore", "encode_dataset"]
 
@@ -79,8 +79,8 @@ def encode_dataset(
     with output(out, "encode") as folder:
         if (out / INDEX_NAME).is_file():  # killed at the very end, or another process was faster
             store = _finished(out, dataset, encoder, made_from)
-            folder.seal()
             folder.remove([JOURNAL_NAME])
+            folder.seal()
             return store
         folder.claim((JOURNAL_NAME, *MADE_FILES, INDEX_NAME))
         journal = Journal(folder, made_from)
@@ -137,8 +137,8 @@ def encode_dataset(
             "std": std.tolist(),
         }
         write_json(out / INDEX_NAME, index)
-        folder.seal()
         folder.remove([JOURNAL_NAME])
+        folder.seal()
     return TokenStore.open(out, dataset, encoder)
 
 

@@ -144,7 +144,7 @@ def test_rendering_that_is_not_there(command: list[str], tmp_path: Path) -> None
 def test_rendering_that_fails_in_worker_processes(settings: dict[str, str], tmp_path: Path) -> None:
     """MuJoCo imports, so the command begins; the first to notice that there is no context is a worker."""
     hidden = ("DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM")
-    collect = ["collect", "--task", "push-cube", "--episodes", "2", "--out", str(tmp_path / "out")]
+    collect = ["collect", "--task", "push-cube", "--episodes", "1", "--out", str(tmp_path / "out")]
     done = subprocess.run(
         [sys.executable, "-m", "rla_gym", *collect],
         env={name: value for name, value in os.environ.items() if name not in hidden} | settings,
