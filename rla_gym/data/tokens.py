@@ -79,8 +79,8 @@ def encode_dataset(
     with output(out, "encode") as folder:
         if (out / INDEX_NAME).is_file():  # killed at the very end, or another process was faster
             store = _finished(out, dataset, encoder, made_from)
-            folder.seal()
             folder.remove([JOURNAL_NAME])
+            folder.seal()
             return store
         folder.claim((JOURNAL_NAME, *MADE_FILES, INDEX_NAME))
         journal = Journal(folder, made_from)
@@ -137,8 +137,8 @@ def encode_dataset(
             "std": std.tolist(),
         }
         write_json(out / INDEX_NAME, index)
-        folder.seal()
         folder.remove([JOURNAL_NAME])
+        folder.seal()
     return TokenStore.open(out, dataset, encoder)
 
 

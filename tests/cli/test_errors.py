@@ -20,7 +20,7 @@ from rla_gym.cli.threads import use_threads
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["collect", "--task", "push-cubes", "--out", "OUT"], "no task is called 'push-cubes'; known tasks: push-cube"),
+        (["collect", "--task", "push-cubes", "--out", "OUT"], "'push-cubes' (did you mean push-cube or pull-cube?)"),
         (["collect", "--task", "push-cube", "--play", "1.5", "--out", "OUT"], "--play 1.5: expected a fin"),
         (["encode", "--data", "OUT", "--out", "OUT"], "no episodes at"),
         (["encoder", "--backbone", "vit_tiny_of_nobody", "--out", "OUT/e.safetensors"], "timm has no model"),
