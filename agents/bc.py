@@ -142,7 +142,7 @@ def main(args: Args) -> dict[str, float]:
 
     # Training: squared error of the mean action, on standardised observations.
     best, best_epoch, kept = float("inf"), 0, copy.deepcopy(actor.state_dict())
-    for epoch in (bar := trange(args.epochs, desc="cloning")):
+    for epoch in (bar := trange(args.epochs, desc="behaviour cloning")):
         for rows in torch.randperm(len(seen), generator=generator).split(64):
             noise = args.noise * torch.randn(len(rows), seen.shape[1], generator=generator)
             loss = (actor((seen[rows] - mean) / std + noise) - done[rows]).square().mean()
@@ -162,19 +162,28 @@ def main(args: Args) -> dict[str, float]:
         first.weight.div_(std)
         first.bias.sub_(first.weight @ mean)
 
-    # Judgement.
+    # It is saved before anything else can fail; a recorded robot has no simulator to evaluate it in.
+    out = Path(args.out)
+    out.mkdir(parents=True, exist_ok=True)
+    agent.save(out / "agent.zip")
+    learned = {"held_out_error": best, "demonstrations": len(demonstrations)}
+    if not rla_gym.is_simulated(bundle.config.task):
+        print(
+            f"{bundle.config.task} has no simulator to evaluate in; the agent is {out / 'agent.zip'}, "
+            f"rla_gym.RobotPolicy runs it. Its error on held-out demonstrations: {best:.4f}"
+        )
+        (out / "result.json").write_text(json.dumps({"args": asdict(args), **learned, "episodes": 0}, indent=2) + "\n")
+        return {**learned, "episodes": 0}
+
+    # Evaluation.
     successes, lengths = evaluate(agent, args)
     result = {
-        "held_out_error": best,
-        "demonstrations": len(demonstrations),
+        **learned,
         "real_success": float(np.mean(successes)),
         "episodes": len(successes),
     }
     rate = f"{100 * result['real_success']:.1f} % of {len(successes)} real episodes solved"
-    print(f"cloned {len(demonstrations)} demonstrations: {rate}")
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    agent.save(out / "agent.zip")
+    print(f"BC policy of {len(demonstrations)} demonstrations: {rate}")
     raw = {"args": asdict(args), **result, "successes": successes, "lengths": lengths}
     (out / "result.json").write_text(json.dumps(raw, indent=2) + "\n")
     return result

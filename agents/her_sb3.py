@@ -149,9 +149,24 @@ def main(args: Args) -> dict[str, float]:
     )
     agent.set_logger(configure(str(out), ["stdout", "csv"]))
 
-    # Judgement: what the dream taught is worth what it does in the real simulator.
-    before, away_before = evaluate(agent, args)
+    # Training. It is saved before anything else can fail.
+    task = rla_gym.load_checkpoint(args.ckpt).config.task
+    simulated = rla_gym.is_simulated(task)
+    before, away_before = evaluate(agent, args) if simulated else ([], [])
     agent.learn(args.total_timesteps, log_interval=50)
+    agent.save(out / "agent.zip")
+
+    # A recorded robot has no simulator: the agent is all there is.
+    if not simulated:
+        print(
+            f"{task} has no simulator to evaluate in; the agent is {out / 'agent.zip'}; on the robot, give "
+            "rla_gym.RobotPolicy a function that adds a goal to the observation"
+        )
+        (out / "result.json").write_text(json.dumps({"args": asdict(args), "episodes": 0}, indent=2) + "\n")
+        env.close()
+        return {"episodes": 0}
+
+    # Evaluation: what the dream taught is worth what it does in the real simulator.
     after, away_after = evaluate(agent, args)
     result = {
         "real_before": float(np.mean(before)),
@@ -165,7 +180,6 @@ def main(args: Args) -> dict[str, float]:
         f"{100 * result['real_after']:.1f} % after; distance to the goal {result['distance_before']:.2f} before, "
         f"{result['distance_after']:.2f} after"
     )
-    agent.save(out / "agent.zip")
     raw = {"before": before, "after": after, "distances_before": away_before, "distances_after": away_after}
     (out / "result.json").write_text(json.dumps({"args": asdict(args), **result, **raw}, indent=2) + "\n")
     env.close()

@@ -275,18 +275,28 @@ def main(args: Args) -> dict[str, float]:
 
     sizes = env.single_observation_space.shape[0], env.single_action_space.shape[0]
     fresh = Agent(*sizes, args, torch.Generator().manual_seed(args.seed))
-    before, _ = evaluate(fresh, args)
+    task = rla_gym.load_checkpoint(args.ckpt).config.task
+    simulated = rla_gym.is_simulated(task)
+    before = evaluate(fresh, args)[0] if simulated else []
     agent = train(env, args, log)
     with (out / "progress.csv").open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
 
-    # Judgement: what the dream taught is worth what it does in the real simulator.
+    save_file(agent.state_dict(), out / "agent.safetensors")
+
+    # A recorded robot has no simulator: the agent is all there is.
+    if not simulated:
+        print(f"{task} has no simulator to evaluate in; the agent is {out / 'agent.safetensors'}")
+        (out / "result.json").write_text(json.dumps({"args": asdict(args), "episodes": 0}, indent=2) + "\n")
+        env.close()
+        return {"episodes": 0}
+
+    # Evaluation: what the dream taught is worth what it does in the real simulator.
     after, lengths = evaluate(agent, args)
     result = {"real_before": float(np.mean(before)), "real_after": float(np.mean(after)), "episodes": len(after)}
     print(f"real simulator: {100 * result['real_before']:.1f} % before, {100 * result['real_after']:.1f} % after")
-    save_file(agent.state_dict(), out / "agent.safetensors")
     raw = {"args": asdict(args), **result, "before": before, "after": after, "lengths": lengths}
     (out / "result.json").write_text(json.dumps(raw, indent=2) + "\n")
     env.close()

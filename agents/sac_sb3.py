@@ -136,13 +136,24 @@ def main(args: Args) -> dict[str, float]:
     )
     agent.set_logger(configure(str(out), ["stdout", "csv"]))
 
-    # Judgement: what the dream taught is worth what it does in the real simulator.
-    before, _ = evaluate(agent, args)
+    # Training. It is saved before anything else can fail.
+    task = rla_gym.load_checkpoint(args.ckpt).config.task
+    simulated = rla_gym.is_simulated(task)
+    before = evaluate(agent, args)[0] if simulated else []
     agent.learn(args.total_timesteps, log_interval=50)
+    agent.save(out / "agent.zip")
+
+    # A recorded robot has no simulator: the agent is all there is.
+    if not simulated:
+        print(f"{task} has no simulator to evaluate in; the agent is {out / 'agent.zip'}, rla_gym.RobotPolicy runs it")
+        (out / "result.json").write_text(json.dumps({"args": asdict(args), "episodes": 0}, indent=2) + "\n")
+        env.close()
+        return {"episodes": 0}
+
+    # Evaluation: what the dream taught is worth what it does in the real simulator.
     after, lengths = evaluate(agent, args)
     result = {"real_before": float(np.mean(before)), "real_after": float(np.mean(after)), "episodes": len(after)}
     print(f"real simulator: {100 * result['real_before']:.1f} % before, {100 * result['real_after']:.1f} % after")
-    agent.save(out / "agent.zip")
     raw = {"args": asdict(args), **result, "before": before, "after": after, "lengths": lengths}
     (out / "result.json").write_text(json.dumps(raw, indent=2) + "\n")
     env.close()

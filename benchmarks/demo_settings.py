@@ -21,7 +21,8 @@ from rla_gym.checkpoint import load_checkpoint
 from rla_gym.demo.clone import clone, make_agent
 from rla_gym.demo.config import DemoConfig
 from rla_gym.demo.demonstrations import record_demonstrations
-from rla_gym.demo.run import anchored_training, dream_env, evaluate_dream, evaluate_real
+from rla_gym.demo.parts import anchored_training, dream_env, evaluate_dream, evaluate_real
+from rla_gym.demo.speed import with_precision
 from rla_gym.files import write_json
 from rla_gym.tasks import make_task
 
@@ -42,7 +43,7 @@ class Args:
 def compare(args: Args, seed: int) -> list[dict[str, Any]]:
     """Results of every setting on one seed: shares solved before and after, in reality and in the dream."""
     bundle = load_checkpoint(args.ckpt)
-    base = DemoConfig(ckpt=args.ckpt, episodes=args.episodes, workers=0, videos=0)
+    base = with_precision(DemoConfig(ckpt=args.ckpt, episodes=args.episodes, workers=0, videos=0), bundle)
     task = make_task(bundle.config.task, **bundle.config.task_options)
     demonstrations = record_demonstrations(bundle, task, base.demonstrations, base.demonstration_noise, seed)
     task.close()
@@ -57,7 +58,7 @@ def compare(args: Args, seed: int) -> list[dict[str, Any]]:
         agent = make_agent(config, env, demonstrations, seed)
         agent.policy.load_state_dict(start, strict=False)  # all but the spread of exploration
         dream_before = evaluate_dream(agent, config, bundle, seed)
-        trained = anchored_training(agent, env, config, demonstrations, seed, text, quiet=True)
+        trained = anchored_training(agent, env, config, demonstrations, seed)
         dream_after, after = evaluate_dream(agent, config, bundle, seed), evaluate_real(agent, config, bundle, seed)
         row = {
             "seed": seed,

@@ -143,7 +143,8 @@ def record(bundle: rla_gym.Bundle, args: Args, seed: int) -> Pairs:
     """Fresh successful demonstrations of the task's expert, as `rla-gym demo` records them."""
     task = rla_gym.make_task(bundle.config.task, **bundle.config.task_options)
     try:
-        kept, _ = successful_episodes(task, args.demonstrations, args.noise, seed, bundle.config.chunk)
+        found = successful_episodes(task, args.demonstrations, args.noise, seed, bundle.config.chunk)
+        kept = [episode for _, episode in found]
     finally:
         task.close()
     pairs, size = [episode_pairs(bundle, episode) for episode in kept], bundle.config.features.size

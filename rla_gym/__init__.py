@@ -11,8 +11,10 @@ from typing import TYPE_CHECKING, Any
 from gymnasium.envs.registration import register, registry
 
 if TYPE_CHECKING:
+    from rla_gym.bench.registry import register_benchmark
     from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
     from rla_gym.checkpoint import built_in_names, load_checkpoint, save_checkpoint
+    from rla_gym.deploy import RobotPolicy
     from rla_gym.dream import Dream, DreamStep
     from rla_gym.envs.goal import RLAWorldGoalEnv
     from rla_gym.envs.goal_batch import RLAWorldGoalVectorEnv
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
     from rla_gym.reference_data import load_references
     from rla_gym.references import References
     from rla_gym.tasks import make_task, register_task, task_names
+    from rla_gym.tasks.simulated import is_simulated
 
 __all__ = [
     # environments
@@ -61,10 +64,15 @@ __all__ = [
     # recordings that dreams start from
     "References",
     "load_references",
+    # an agent on the robot itself
+    "RobotPolicy",
     # tasks
+    "is_simulated",
     "make_task",
     "register_task",
     "task_names",
+    # benchmarks
+    "register_benchmark",
     "__version__",
 ]
 
@@ -88,12 +96,15 @@ _PLACES = {
     "Bundle": "rla_gym.bundle",
     "BundleConfig": "rla_gym.bundle",
     "References": "rla_gym.references",
+    "RobotPolicy": "rla_gym.deploy",
+    "is_simulated": "rla_gym.tasks.simulated",
     "RewardDefaults": "rla_gym.bundle",
     "built_in_names": "rla_gym.checkpoint",
     "load_checkpoint": "rla_gym.checkpoint",
     "load_references": "rla_gym.reference_data",
     "save_checkpoint": "rla_gym.checkpoint",
     "make_task": "rla_gym.tasks",
+    "register_benchmark": "rla_gym.bench.registry",
     "register_task": "rla_gym.tasks",
     "task_names": "rla_gym.tasks",
 }

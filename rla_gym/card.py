@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rla_gym.bundle import Bundle, BundleConfig
+from rla_gym.verdicts import metric_lines
 
 LINE = 250
 """Characters; an entry that fits is told in one line."""
@@ -46,10 +47,14 @@ def card_markdown(bundle: Bundle) -> str:
         f"| reference episodes | {counts} |",
         "",
     ]
-    cards = (("Data", config.data_card), ("Training", config.training_card), ("Measured", config.metrics))
-    for title, card in cards:
+    for title, card in (("Data", config.data_card), ("Training", config.training_card)):
         if card:
             lines += [f"## {title}", "", *bullets(card), ""]
+    if config.metrics:
+        lines += ["## Measured", "", "On held-out episodes of the data set."]
+        for kind, metrics in config.metrics.items():
+            lines += ["", f"### {kind}", "", *(metric_lines(metrics) if isinstance(metrics, Mapping) else [])]
+        lines.append("")
     return "\n".join(lines)
 
 

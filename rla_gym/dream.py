@@ -15,6 +15,7 @@ from torch import Tensor
 
 from rla_gym.bundle import Bundle
 from rla_gym.checks import Count, NonNegative, checked
+from rla_gym.devices import find_device
 from rla_gym.models.flow import takes_midpoint
 from rla_gym.models.prediction import next_tokens
 from rla_gym.noise import keyed_normal, make_keys
@@ -88,7 +89,7 @@ class Dream:
         if precision not in (None, *PRECISIONS):
             raise ValueError(f"precision={precision!r}: expected None or one of {', '.join(PRECISIONS)}")
         self._midpoint = takes_midpoint(self.steps, self.temperature)
-        self.batch, self.device, self.bf16 = batch, torch.device(device), precision == "bf16"
+        self.batch, self.device, self.bf16 = batch, find_device(device), precision == "bf16"
         self.batch_invariant = batch_invariant and self.device.type == "cpu" and not self.bf16
         self.bundle = bundle.to(self.device)
         config, references = self.bundle.config, self.bundle.references

@@ -27,7 +27,7 @@ from rla_gym.object_weights import object_weights
 from rla_gym.provenance import commit, versions
 from rla_gym.references import References
 from rla_gym.thresholds import calibrate
-from rla_gym.trained import TrainedRun
+from rla_gym.trained import TrainedRun, check_complete
 from rla_gym.training.batches import proprio_statistics, weights_hash
 
 MODELS: dict[str, tuple[Any, Any]] = {
@@ -71,9 +71,11 @@ def export(
         encoder_file: the encoder that made the tokens; None: `encoder.safetensors` in the store.
         references: episodes of the training part that dreams may start from; fewer where there are fewer.
         held_out_references: the same of the validation part, and of the test part; never trained on.
-        sources: demonstrators whose episodes may become references; None: all that are there but `UNSKILLED`.
-        unsuccessful: whether episodes may that did not reach success, for tasks that have no rule for it. Beside
-            successful ones they are dreamed from with `successful_references=False` only.
+        sources: demonstrators whose episodes may become references; None: all that are there but `UNSKILLED`, or those
+            where there are no others.
+        unsuccessful: whether episodes may that did not reach success, for tasks that have no rule for it; always of
+            `UNSKILLED` demonstrators, where there are no others and none succeeded. Beside successful ones they are
+            dreamed from with `successful_references=False` only.
         reward, steps, temperature: the checkpoint's defaults; None: those of `RewardDefaults`.
         seed: of the choice of references and of the episodes that thresholds are calibrated on.
         unfinished: take trainings that were stopped before their last step as they are.
@@ -83,12 +85,14 @@ def export(
         ValueError: an unfinished training, parts that were not made from one another, or no episode to refer to.
     """
     run = Path(run)
+    if run.is_dir():
+        check_complete(run, unfinished)
     with checkpoint_output(out):  # before the minutes that the thresholds take
         with EpisodeDataset(data) as dataset:
             store = TokenStore.open(tokens, dataset)
             checked_spec(store.info["spec"], f"the spec of {store.path}")
-            skilled = skilled_sources(store) if sources is None else list(sources)
-            episodes = choose_references(store, references, held_out_references, skilled, seed, unsuccessful)
+            chosen, unsuccessful = reference_sources(store, sources, unsuccessful)
+            episodes = choose_references(store, references, held_out_references, chosen, seed, unsuccessful)
             encoder_path = Path(store.path / "encoder.safetensors" if encoder_file is None else encoder_file)
             encoder = Encoder.load(encoder_path)
             TokenStore.open(tokens, encoder=encoder)  # refuses an encoder that did not make these tokens
@@ -131,7 +135,7 @@ def export(
                 "thresholds": calibration.card,
                 "object_weights": following.card,
                 "references": {
-                    "sources": skilled,
+                    "sources": chosen,
                     "unsuccessful": unsuccessful,
                     "seed": seed,
                     "episodes": [int(e) for e in episodes],
@@ -176,6 +180,20 @@ def skilled_sources(store: TokenStore) -> list[str]:
     return sorted(set(store.sources) - set(UNSKILLED))
 
 
+def reference_sources(store: TokenStore, sources: Sequence[str] | None, unsuccessful: bool) -> tuple[list[str], bool]:
+    """The demonstrators that references may be of, and whether they need no success: see `export`.
+
+    Recordings of unskilled demonstrators alone, as of a task that has no other, need none where none succeeded: any
+    recorded episode is a video to follow. The training card's `references` has what was chosen.
+    """
+    chosen = skilled_sources(store) if sources is None else list(sources)
+    if not chosen:
+        chosen = sorted(set(store.sources))
+    train = store.split("train")
+    succeeded = store.successes[train] & np.isin(np.asarray(store.sources)[train], chosen)
+    return chosen, unsuccessful or (set(chosen) <= set(UNSKILLED) and not succeeded.any())
+
+
 def choose_references(
     store: TokenStore,
     count: int,
@@ -207,10 +225,21 @@ def choose_references(
         what = "training episode" if unsuccessful else "successful training episode"
         raise ValueError(
             f"{store.path} has no {what} of {', '.join(sources) or 'a skilled demonstrator'} to refer to (it has "
-            f"{', '.join(sorted(set(store.sources)))}, {int(store.successes.sum())} successful in all): record some, "
-            "name other demonstrators with --sources, or take those without success with --unsuccessful"
+            f"{', '.join(sorted(set(store.sources)))}, {int(store.successes.sum())} successful in all): "
+            + _one_flag(store, sources, unsuccessful)
         )
     return np.sort(np.concatenate(chosen))
+
+
+def _one_flag(store: TokenStore, sources: Sequence[str], unsuccessful: bool) -> str:
+    """What to do where no episode may be referred to: the one flag that is enough, where there is one."""
+    training = np.asarray(store.sources)[store.split("train")]
+    if not unsuccessful and np.isin(training, list(sources)).any():
+        return "take those without success with --unsuccessful, or record some that succeed"
+    others = sorted(set(training) - set(sources))
+    if others:
+        return f"take those of other demonstrators with --sources {' '.join(others)}, or record some"
+    return "record more episodes"
 
 
 def check_parts(trained: dict[str, TrainedRun], models: dict[str, Any], store: TokenStore) -> None:

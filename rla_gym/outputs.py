@@ -214,8 +214,11 @@ class Output:
 
 
 def is_sealed(folder: str | Path) -> bool:
-    """Whether nothing is left to do where an output is finished: its manifest has the content of every file."""
+    """Whether nothing is left to do where an output is finished: its manifest has the content of every file, and no
+    process was killed while it had the lock."""
     place = Path(folder) / MANIFEST
+    if (place.parent / LOCK).exists():
+        return False
     if not place.is_file():
         return True
     found, _ = read_object(place)
@@ -229,7 +232,8 @@ def staged(folder: Path, name: str, sha256: str | None) -> Path:
 
 
 def refuse_file(path: str | Path) -> None:
-    """Raise a FileExistsError where a file is that a command would have to replace, a FileNotFoundError never."""
+    """Raise a FileExistsError where a file is that a command would have to replace; remove what killed ones left."""
+    remove_temporaries(Path(path))
     if os.path.lexists(path):
         raise FileExistsError(f"{path} exists, and is not replaced: move it, or choose another name")
 

@@ -36,7 +36,8 @@ def load_references(dataset: str | Path | References, bundle: Bundle) -> Referen
 
     Raises:
         FileNotFoundError: neither a token store nor episodes there, or the checkpoint has no encoder.
-        ValueError: another task, frame size, action bounds, encoder or channel map; the text says which.
+        ValueError: another task, frame size, action bounds, encoder or channel map; the text says which. Or an episode
+            that was changed since it was recorded.
     """
     if isinstance(dataset, References):
         references, place = dataset, "the given references"
@@ -49,6 +50,7 @@ def load_references(dataset: str | Path | References, bundle: Bundle) -> Referen
 def encode_references(episodes: EpisodeDataset, bundle: Bundle) -> References:
     """All episodes, their frames encoded by the checkpoint's encoder and channel map; errors as `load_references`."""
     _check_spec(episodes.spec, bundle, str(episodes.path))
+    _ = episodes.digests  # a ValueError where an episode is not what was recorded
     total = int(episodes.lengths.sum())
     starts = first_rows(episodes.lengths)
     rows: dict[str, np.ndarray] = {}

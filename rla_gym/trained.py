@@ -12,9 +12,14 @@ from torch import Tensor, nn
 from rla_gym.tensors import built, fill
 from rla_gym.training.records import RunRecords, weights_of
 from rla_gym.typed import build, check, shown
+from rla_gym.utils.progress import duration
 
 if TYPE_CHECKING:
     from rla_gym.data.tokens import TokenStore
+
+
+NEEDED = ("autoencoder", "features", "flow")
+"""Trainings that a world model is made of; others may be left out."""
 
 
 @dataclass(frozen=True)
@@ -63,13 +68,19 @@ class TrainedRun:
         """Whether all planned steps were done."""
         return self.step >= self.steps
 
+    def lacks(self) -> str:
+        """The steps that it lacks of those planned, and about how long they take at the speed of its own log."""
+        missing, speed = self.steps - self.step, RunRecords(self.folder).steps_a_second()
+        time = f", about {duration(missing / speed)} at {speed:.3g} a second" if speed else ""
+        return (
+            f"stopped at step {self.step:,} of {self.steps:,}, {missing:,} are missing{time}; the command that began "
+            "it resumes it"
+        )
+
     def complete(self) -> TrainedRun:
         """The run itself; a ValueError if it was stopped before its last planned step."""
         if not self.finished:
-            raise ValueError(
-                f"the run in {self.folder} was stopped at step {self.step} of {self.steps}: finish it with the command "
-                "that began it, or go on from where it stands with --unfinished"
-            )
+            raise ValueError(f"the run in {self.folder} was {self.lacks()}, or take it as it stands with --unfinished")
         return self
 
     def check_data(self, store: TokenStore, like: bool = True) -> None:
@@ -125,3 +136,22 @@ def config_of(kind: Any, values: Any, place: Path) -> Any:
     A switch that is younger than the run is off (False or 0), as by default.
     """
     return build(kind, values, f"the run in {place}", "take it with the version that trained it, or train it anew")
+
+
+def check_complete(run: Path, unfinished: bool = False) -> None:
+    """A ValueError that says all that the folder `run` lacks of a world model, unless nothing is missing.
+
+    Args:
+        unfinished: whether trainings that were stopped before their last step will do.
+    """
+    lacking = []
+    for kind in NEEDED:
+        if not (run / kind / "latest.json").is_file():
+            lacking.append(f"{kind} has not begun")
+        elif not unfinished and not (part := TrainedRun.read(run / kind)).finished:
+            lacking.append(f"{kind} was {part.lacks()}")
+    if len(lacking) == len(NEEDED) and not run.is_dir():
+        raise FileNotFoundError(f"no training run at {run}: `rla-gym train` writes one")
+    if lacking:
+        more = "" if unfinished else ", or take what has begun as it stands with --unfinished"
+        raise ValueError(f"{run} is unfinished: {'; '.join(lacking)}. Give the training command again{more}")

@@ -8,13 +8,14 @@ import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
 from rla_gym.checkpoint import load_checkpoint, save_checkpoint
-from rla_gym.data import CollectConfig, EpisodeDataset, TokenStore, collect, encode_dataset
+from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset
 from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.models.encoder import Encoder, load_encoder
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
@@ -23,6 +24,7 @@ from rla_gym.models.presets import build_configs
 from rla_gym.models.world_model import FlowWorldModel
 from rla_gym.references import References
 from rla_gym.training.batches import proprio_statistics
+from tests.recording import record
 
 # The networks here are tiny: more threads only wait for each other, and where other work has the cores that makes a
 # test many times slower. One thread also gives the same sums, to the last bit, on every machine.
@@ -36,6 +38,22 @@ if sys.platform == "linux":
 os.environ.setdefault("SDL_VIDEODRIVER", "dummy")
 
 CHUNK, CHANNELS = 4, 12
+
+WHOLE = ("tests/cli", "tests/data", "tests/training")
+"""Folders whose tests share what takes seconds to make."""
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """With several processes, the tests of a file or of a folder in `WHOLE` stay in one: fixtures are made once."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByFile(LoadScopeScheduling):  # type: ignore[misc]
+        def _split_scope(self, nodeid: str) -> str:
+            file = nodeid.partition("::")[0]
+            return next((folder for folder in WHOLE if file.startswith(f"{folder}/")), file)
+
+    return ByFile(config, log)
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -51,7 +69,7 @@ def default_signals() -> Iterator[None]:
 @pytest.fixture(scope="session")
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> EpisodeDataset:
     out = tmp_path_factory.mktemp("recorded") / "push-cube"
-    return EpisodeDataset(collect(CollectConfig("push-cube", 10, play=0.3, seed=3, workers=1, out=out)))
+    return record("push-cube", 10, out, play=0.3, seed=3)
 
 
 @pytest.fixture(scope="session")

@@ -41,6 +41,6 @@ def test_the_card_holds_every_part(bundle: Bundle) -> None:
         metrics={"flow": {"c6_ratio": 0.6799781}},
     )
     text = card_markdown(replace(bundle, config=config))
-    for line in ("## Data", "- episodes: 10", "  - loop: steps 7000, precision bf16", "- flow: c6_ratio 0.68"):
+    for line in ("## Data", "- episodes: 10", "  - loop: steps 7000, precision bf16", "### flow", "- c6_ratio: 0.68"):
         assert line in text.splitlines()
     assert "{" not in text and "'" not in text

@@ -5,6 +5,7 @@ import torch
 
 from rla_gym.bundle import Bundle
 from rla_gym.devices import device_names, find_device
+from rla_gym.dream import Dream
 
 
 def test_a_device_that_is_there() -> None:
@@ -23,3 +24,5 @@ def test_what_is_not_there_is_a_sentence(name: str) -> None:
 def test_environments_and_dreams_check_it(bundle: Bundle) -> None:
     with pytest.raises(ValueError, match="'cuda:77' cannot be used here"):
         bundle.to("cuda:77")
+    with pytest.raises(ValueError, match="'nonsense' cannot be used here"):
+        Dream(bundle, 1, device="nonsense")

@@ -10,7 +10,7 @@ import pytest
 
 from rla_gym.bundle import Bundle
 from rla_gym.data import TokenStore
-from rla_gym.export import check_parts, choose_references
+from rla_gym.export import check_parts, choose_references, reference_sources
 from rla_gym.models.autoencoder import RLAConfig
 from rla_gym.models.flow_config import FlowConfig
 from rla_gym.trained import TrainedRun, config_of
@@ -55,7 +55,7 @@ def test_references_of_other_demonstrators(many: TokenStore) -> None:
 def test_no_reference_is_an_error_that_counts(many: TokenStore) -> None:
     with pytest.raises(ValueError, match="no successful training episode of nobody"):
         choose_references(many, 30, 3, sources=("nobody",))
-    with pytest.raises(ValueError, match="of a skilled demonstrator .* name other demonstrators with --sources"):
+    with pytest.raises(ValueError, match="take those of other demonstrators with --sources play, or record some$"):
         choose_references(replace(many, sources=("play",) * 400), 30, 3)
     with pytest.raises(ValueError, match="references=-1, held_out_references=3: expected at least 1 and 0"):
         choose_references(many, -1, 3)
@@ -65,9 +65,25 @@ def test_references_of_recordings_by_people_and_of_tasks_without_success(many: T
     human = replace(many, sources=tuple("human" if episode % 2 else "play" for episode in range(400)))
     assert {human.sources[episode] for episode in choose_references(human, 30, 3)} == {"human"}
     never = replace(human, successes=np.zeros(400, bool))
-    with pytest.raises(ValueError, match="take those without success with --unsuccessful"):
+    with pytest.raises(ValueError, match="take those without success with --unsuccessful, or record some"):
         choose_references(never, 30, 3)
     assert len(choose_references(never, 30, 3, unsuccessful=True)) == 36
+
+
+def test_play_alone_needs_no_flag_and_skilled_recordings_without_success_one(many: TokenStore) -> None:
+    never = np.zeros(400, bool)
+    play = replace(many, sources=("play",) * 400, successes=never)
+    assert reference_sources(play, None, False) == (["play"], True)
+    human = replace(many, sources=tuple("human" if episode % 2 else "play" for episode in range(400)), successes=never)
+    assert reference_sources(human, None, False) == (["human"], False)
+    assert reference_sources(human, None, True) == (["human"], True)
+    assert reference_sources(human, ["play"], False) == (["play"], True)
+    for store, asked in ((play, None), (human, ["play"])):
+        sources, unsuccessful = reference_sources(store, asked, False)
+        chosen = choose_references(store, 30, 3, sources, unsuccessful=unsuccessful)
+        assert {store.sources[episode] for episode in chosen} == {"play"}
+    some = replace(many, sources=("play",) * 400)
+    assert reference_sources(some, None, False) == (["play"], False)  # those that succeeded, as of everyone
 
 
 def test_run_that_never_saved(tmp_path: Path) -> None:

@@ -52,7 +52,9 @@ def test_a_file_that_a_killed_process_left_is_written_again(tmp_path: Path) -> N
         out.claim(["a.txt"])
         (tmp_path / "a.txt").write_text("ha")
     assert not is_sealed(tmp_path)
+    (tmp_path / LOCK).touch()
     write(tmp_path)
+    assert is_sealed(tmp_path) and not (tmp_path / LOCK).exists()
     assert (tmp_path / "a.txt").read_text() == "first"
 
 
@@ -195,7 +197,9 @@ def test_a_failed_replacement_leaves_the_old_files(tmp_path: Path) -> None:
 
 
 def test_a_single_file_is_refused_where_it_is(tmp_path: Path) -> None:
+    (tmp_path / ".new.writing-99999999.json").write_text("half")  # of a killed process
     outputs.refuse_file(tmp_path / "new.json")
+    assert not list(tmp_path.iterdir())
     (tmp_path / "new.json").touch()
     with pytest.raises(FileExistsError, match="new.json exists, and is not replaced"):
         outputs.refuse_file(tmp_path / "new.json")

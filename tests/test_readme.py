@@ -54,7 +54,7 @@ def test_python_runs(number: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 
 
 def run(number: int) -> None:
-    exec(compile(blocks("python")[number], f"README.md, Python block {number}", "exec"), {"__name__": "readme"})
+    exec(compile(blocks("python")[number], f"README.md, Python block {number}", "exec"), {"__name__": "__main__"})
 
 
 def test_own_recordings_can_be_trained_on(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: Any) -> None:

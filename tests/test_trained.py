@@ -18,7 +18,7 @@ def run_of(data: dict[str, object], step: int = 5) -> TrainedRun:
 
 def test_unfinished_runs_are_told() -> None:
     assert run_of({}).complete().step == 5
-    with pytest.raises(ValueError, match=r"runs/mine/flow was stopped at step 3 of 5: finish it .* --unfinished"):
+    with pytest.raises(ValueError, match=r"runs/mine/flow was stopped at step 3 of 5, 2 are missing; .* --unfinished"):
         run_of({}, step=3).complete()
 
 

@@ -21,7 +21,7 @@ COLUMNS = {
 
 
 def table(result: dict[str, Any]) -> str:
-    """Markdown of a hunt's summary: a row a command."""
+    """Markdown of a hunt's summary: a row a command, and what `earlier` hunts found that was mended."""
     rows = dict(result["stages"])
     rows["**all**"] = {name: sum(row.get(name, 0) for row in result["stages"].values()) for name in COLUMNS}
     lines = [f"| command | {' | '.join(COLUMNS.values())} |", f"|---|{'---|' * len(COLUMNS)}"]
@@ -31,6 +31,13 @@ def table(result: dict[str, Any]) -> str:
         "Wrong: half an output, a resumed command that failed, or other bytes than undisturbed "
         "(`benchmarks/results/reliability-kills.json`)."
     )
+    if result.get("mended"):
+        note += f" What was wrong is mended since: {'; '.join(result['mended'])}."
+    for hunt in result.get("earlier", ()):
+        found = "; ".join(hunt["mended"])
+        note += (
+            f" Before, at {hunt['commit'][:8]}: {hunt['kills']} kills, {hunt['wrong']} wrong, mended since: {found}."
+        )
     return "\n".join([*lines, "", note])
 
 

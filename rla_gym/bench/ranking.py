@@ -13,6 +13,7 @@ from rla_gym.bench.outcomes import rate
 from rla_gym.bench.results import Results, jsonable
 from rla_gym.bench.tables import first, markdown, number, percent
 from rla_gym.bench.transfer import Transfer
+from rla_gym.checks import check_fields
 from rla_gym.extras import require
 from rla_gym.files import atomic_path, sha256_file
 from rla_gym.utils.statistics import BOUNDS, FEW, Clusters, mmrv
@@ -48,17 +49,18 @@ class Ranking(Transfer):
         played = Results.read(self.results)
         return {**played.settings, "results": {"file": str(self.results), "sha256": sha256_file(self.results)}}
 
-    def measure(self, folder: Path | None = None, progress: bool = True) -> Results:
-        """Play, or take what was played, and draw a figure into `folder`.
+    def measure(self, progress: bool = True) -> Results:
+        """Play, or take what was played.
 
         Raises:
             ValueError: under three policies, or without successes in both the dream and reality; as of `Transfer`.
         """
+        check_fields(self)
         if self.results is not None and self.agents:
             raise ValueError(f"agents={list(self.agents)} beside results={self.results}: give one of them")
         if self.results is None:
             _check_count(self.agents)
-            played = super().measure(folder, progress)
+            played = super().measure(progress)
         else:
             played = Results.read(self.results)
             if played.benchmark != Transfer.name:
@@ -78,13 +80,15 @@ class Ranking(Transfer):
         notes = list(played.notes)
         if len(episodes["agents"]) < FEW:
             notes.append(f"no interval over policies: {len(episodes['agents'])} of them, {FEW} are needed")
-        made = Results(self.name, self.settings(), facts, episodes, tuple(notes))
-        if folder is not None:
-            try:
-                draw(folder / FIGURE, made.summary, facts)
-            except ImportError as error:
-                notes.append(f"no figure: {error}")
         return Results(self.name, self.settings(), facts, episodes, tuple(notes))
+
+    def illustrate(self, results: Results, folder: Path) -> list[str]:
+        """Draw a figure into `folder`, and videos where some are asked for."""
+        try:
+            draw(folder / FIGURE, results.summary, results.facts)
+        except ImportError as error:
+            return [f"no figure: {error}"]
+        return super().illustrate(results, folder) if self.results is None else []
 
     @staticmethod
     def summarize(episodes: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

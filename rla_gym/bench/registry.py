@@ -9,6 +9,8 @@ from importlib.metadata import EntryPoint, entry_points
 from pathlib import Path
 from typing import Any, ClassVar, Protocol, runtime_checkable
 
+PARTS = ("name", "measure", "illustrate", "settings", "summarize", "table")
+"""What a benchmark has."""
 GROUP = "rla_gym.benchmarks"
 """Entry points of this group are benchmarks: name = "module:Class"."""
 
@@ -28,8 +30,12 @@ class Benchmark(Protocol):
 
     name: ClassVar[str]
 
-    def measure(self, folder: Path | None = None, progress: bool = True) -> Any:
-        """Run it and return `rla_gym.bench.results.Results`; figures and videos go to `folder`, if there is one."""
+    def measure(self, progress: bool = True) -> Any:
+        """Run it and return `rla_gym.bench.results.Results`; nothing is printed but progress."""
+        ...
+
+    def illustrate(self, results: Any, folder: Path) -> list[str]:
+        """Write figures and videos of a result, which is safe in `folder` by then; lines on what cannot be shown."""
         ...
 
     def settings(self) -> dict[str, Any]:
@@ -87,10 +93,10 @@ def benchmark(name: str) -> type[Any]:
     if isinstance(found, str):
         module, _, attribute = found.partition(":")
         found = getattr(import_module(module), attribute, None)
-    missing = [part for part in ("name", "measure", "settings", "summarize", "table") if not hasattr(found, part)]
+    missing = [part for part in PARTS if not hasattr(found, part)]
     if not isinstance(found, type) or not is_dataclass(found) or missing:
         raise ValueError(
-            f"benchmark {name!r} is {found!r}: expected a dataclass with name, measure, settings, summarize and table: "
+            f"benchmark {name!r} is {found!r}: expected a dataclass with {', '.join(PARTS)}: "
             "see rla_gym.bench.registry.Benchmark"
         )
     return found

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -38,9 +39,11 @@ def run(
                 f"{path} is the result of {before.benchmark!r} with other settings: choose another folder with --out, "
                 "or move it away"
             )
-    results: Results = benchmark.measure(folder, progress)
-    results = replace(results, protocol=protocol)
-    return results, results.write(path)
+    results: Results = replace(benchmark.measure(progress), protocol=protocol)
+    results.write(path)
+    for line in benchmark.illustrate(results, folder):
+        print(line, file=sys.stderr)
+    return results, path
 
 
 def _hash(benchmark: Any) -> str:

@@ -103,7 +103,8 @@ def load_model(path: Path, algorithm: str, settings: dict[str, Any]) -> Any:
         return kind.load(path, device="cpu", **changed)
     except Exception as error:  # whatever a file and its pickles can go wrong with
         raise ValueError(
-            f"{path} was recognised as {algorithm}, but {library} cannot load it: {type(error).__name__}: {error}"
+            f"{path} was recognised as {algorithm}, but {library} cannot load it: {type(error).__name__}: {error}; "
+            f"save it again with the installed versions ({TRUST})"
         ) from error
 
 
@@ -118,7 +119,7 @@ def load_normalizer(path: Path, space: spaces.Space[Any]) -> Any:
         with open(path, "rb") as file:
             found = pickle.load(file)  # what VecNormalize.load does, without an environment
     except Exception as error:  # as above
-        raise ValueError(f"{path} cannot be loaded as a VecNormalize: {type(error).__name__}: {error}") from error
+        raise ValueError(f"{path} is no VecNormalize: {type(error).__name__}: {error} ({TRUST})") from error
     if not isinstance(found, vec_env.VecNormalize):
         raise ValueError(f"{path} holds {type(found).__name__}: expected a VecNormalize of Stable-Baselines3")
     if not found.norm_obs:

@@ -29,6 +29,7 @@ from rla_gym.bench.registry import benchmark
 from rla_gym.bench.results import Results, dumps, jsonable
 from rla_gym.bench.run import FILE, FOLDER, run
 from rla_gym.bench.transfer import Transfer
+from rla_gym.checks import check_fields
 from rla_gym.files import atomic_path, parse_json, sha256_file
 from rla_gym.typed import build, check
 
@@ -114,7 +115,9 @@ def parts(protocol: Protocol, out: Path) -> Iterator[Part]:
                 if "results" in known and Transfer.name in protocol.benchmarks[:position]:
                     given |= {"results": out / Transfer.name / below / FILE, "agents": ()}
                 given = {key: value for key, value in given.items() if key in known} | settings
-                yield Part(name, checkpoint, seed, out / name.replace(":", ".") / below, kind(**given))
+                part = Part(name, checkpoint, seed, out / name.replace(":", ".") / below, kind(**given))
+                check_fields(part.settings)
+                yield part
 
 
 def run_suite(file: Path, out: Path | None = None, progress: bool = True) -> str:

@@ -22,8 +22,8 @@ from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
 from rla_gym.checks import Count, check_fields
 from rla_gym.files import sha256_file
-from rla_gym.progress import Progress
 from rla_gym.tasks.offscreen import RenderingError
+from rla_gym.utils.progress import Progress
 
 SAME = 1e-4
 """Object states (metres, radians) of two starts that differ by more are not the same."""
@@ -67,19 +67,15 @@ class Transfer:
     videos: int = 3
     """Starts of each agent shown side by side, dream and reality; 0: none."""
 
-    def __post_init__(self) -> None:
-        check_fields(self)
-
-    def measure(self, folder: Path | None = None, progress: bool = True) -> Results:
-        """Play everything; videos are written to `folder`.
+    def measure(self, progress: bool = True) -> Results:
+        """Play everything.
 
         Raises:
             ValueError: agents that do not fit the checkpoint, or settings out of range.
         """
-        bundle = load_checkpoint(self.ckpt)
-        agents = load_agents(self.agents, bundle)
-        starts = held_out_starts(bundle, self.episodes, self.seed, self.dataset, self.later_frames)
-        sides = Sides(bundle, starts, self.time_limit, self.precision, self.device, self.workers)
+        check_fields(self)
+        sides, agents = self._prepared()
+        bundle, starts = sides.bundle, sides.starts
         played, problem = self._play(sides, agents, progress)
         threshold = sides.dream(agents[0], 1).reward.threshold
         recorded = bool(starts.references.successes.any())
@@ -92,8 +88,6 @@ class Transfer:
             for name, both in played.items()
         }
         notes = [*starts.notes, *_notes(problem, threshold, solvable, begun.get("object_gap"))]
-        if folder is not None and self.videos:
-            notes += self._film(sides, agents, outcomes, folder, problem is None)
         facts = {
             "checkpoint": _identity(bundle),
             "agents": {agent.name: agent.facts for agent in agents},
@@ -102,11 +96,37 @@ class Transfer:
         }
         return Results(self.name, self.settings(), facts, {"starts": begun, "agents": outcomes}, tuple(notes))
 
+    def illustrate(self, results: Results, folder: Path) -> list[str]:
+        """Write a video of each agent to `folder`, of its most telling starts; a line where that cannot be."""
+        if not self.videos:
+            return []
+        sides, agents = self._prepared()
+        try:
+            for agent in agents:
+                both = results.episodes["agents"][agent.name]
+                few = sides.starts.take(worth_seeing(both, self.videos))
+                shown = replace(sides, starts=few, workers=min(1, self.workers))
+                with shown.simulators(len(few)) if "real" in both else nullcontext() as simulators:
+                    episodes: dict[str, Any] = {"dream": shown.dream(agent, len(few))}
+                    if simulators is not None:
+                        episodes["real"] = shown.real(agent, len(few), simulators)
+                    write_video(folder / f"{agent.name}.mp4", agent, episodes, few, self.deterministic)
+        except (MissingDecoder, ImportError) as error:
+            return [f"no videos: {first_line(error)}"]
+        return []
+
     def settings(self) -> dict[str, Any]:
         """What the outcomes depend on, JSON-able; not how many are played side by side, nor videos."""
         left_out = ("num_envs", "workers", "videos")
         found: dict[str, Any] = jsonable({k: v for k, v in vars(self).items() if k not in left_out})
         return found
+
+    def _prepared(self) -> tuple[Sides, list[Agent]]:
+        """Environments, starts and agents; the same at every call."""
+        bundle = load_checkpoint(self.ckpt)
+        agents = load_agents(self.agents, bundle)
+        starts = held_out_starts(bundle, self.episodes, self.seed, self.dataset, self.later_frames)
+        return Sides(bundle, starts, self.time_limit, self.precision, self.device, self.workers), agents
 
     def _play(
         self, sides: Sides, agents: list[Agent], progress: bool
@@ -128,23 +148,6 @@ class Transfer:
                         except RenderingError as error:  # the first frame shows whether there is an OpenGL context
                             return found, first_line(error)
         return found, problem
-
-    def _film(
-        self, sides: Sides, agents: list[Agent], outcomes: Mapping[str, Any], folder: Path, real: bool
-    ) -> list[str]:
-        """Write a video of each agent; a note where that cannot be."""
-        try:
-            for agent in agents:
-                few = sides.starts.take(worth_seeing(outcomes[agent.name], self.videos))
-                shown = replace(sides, starts=few, workers=min(1, self.workers))
-                with shown.simulators(len(few)) if real else nullcontext() as simulators:
-                    episodes: dict[str, Any] = {"dream": shown.dream(agent, len(few))}
-                    if simulators is not None:
-                        episodes["real"] = shown.real(agent, len(few), simulators)
-                    write_video(folder / f"{agent.name}.mp4", agent, episodes, few, self.deterministic)
-        except (MissingDecoder, ImportError) as error:
-            return [f"no videos: {first_line(error)}"]
-        return []
 
     @staticmethod
     def summarize(episodes: Mapping[str, Any], facts: Mapping[str, Any]) -> dict[str, Any]:

@@ -38,7 +38,7 @@ ADVICE = {
 }
 """What to do about an error that the system gave."""
 
-RESUMING = ("collect", "encode", "train", "build")
+RESUMING = ("demo", "collect", "encode", "train", "build")
 """Commands that go on where they were interrupted."""
 
 UNFINISHED = 75

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from rla_gym.checks import checked, expanded, hints
-from rla_gym.cli.flags import RENAMED
+from rla_gym.cli.flags import RENAMED, UNPREFIXED
 
 
 def check_command(command: Any, prefix: str = "") -> None:
@@ -27,13 +27,14 @@ def check_command(command: Any, prefix: str = "") -> None:
     for name, kind in hints(type(command)).items():
         value = getattr(command, name)
         if is_dataclass(value):
-            # A command's own variants, such as `train flow`, have no prefix; parts of one, `--flow.steps`, have.
-            check_command(value, prefix if name == "model" else f"{prefix}{name}.")
+            check_command(value, prefix if name in UNPREFIXED else f"{prefix}{name}.")
             continue
         option = f"--{prefix}{RENAMED.get(name, name)}".replace("_", "-")
         if isinstance(value, Path):
             object.__setattr__(command, name, expanded(value))
-        elif isinstance(value, int | float) and not isinstance(value, bool):
-            checked(option, value, kind)
+        elif isinstance(value, str) and value.startswith("~"):  # a path where a name could be as well
+            object.__setattr__(command, name, str(expanded(value)))
         elif isinstance(value, tuple) and all(isinstance(entry, Path) for entry in value):
             object.__setattr__(command, name, tuple(map(expanded, value)))
+        elif isinstance(value, int | float) and not isinstance(value, bool):
+            checked(option, value, kind)

@@ -51,8 +51,6 @@ def build(recipe: Recipe) -> None:
     if not recipe.encoder.out.is_file():
         recipe.encoder.run()
     recipe.encode.run()
-    if not recipe.train.run_all():
-        print("training was stopped before its end; the same command goes on from here")
-        return
+    recipe.train.run()
     recipe.export.run()
     print(f"built in {(time.monotonic() - began) / 60:.1f} minutes of this call")

@@ -40,6 +40,7 @@ class MakeEncoder:
                 if sha256_file(Path(folder) / "encoder.safetensors") != sha256_file(self.out):
                     refuse_file(self.out)
         else:
+            refuse_file(self.out)
             made.save(self.out)
         encoder = Encoder.load(self.out)
         grid = encoder.grid(*self.frame_size)

@@ -33,9 +33,10 @@ class Export:
     held_out_references: Whole = 12
     """The same of the validation part, and of the test part, as far as there are any."""
     sources: tuple[str, ...] | None = None
-    """Demonstrators that they are of; None: all but play, goal-blind and interrupted."""
+    """Demonstrators that they are of; None: all but play, goal-blind and interrupted, or those where there are no
+    others, as of tasks without a scripted demonstrator."""
     unsuccessful: bool = False
-    """Take episodes without success too, as of tasks that have no rule for it."""
+    """Take episodes without success too, as of tasks that have no rule for it; not needed for play alone."""
     reward: Literal["progress", "goal", "corresponding"] = "progress"
     """Default reward."""
     metric: Literal["l1", "l2", "cosine", "features", "objects"] = "objects"
@@ -58,8 +59,10 @@ class Export:
     def run(self) -> None:
         """Export and print what the folder holds."""
         from rla_gym.bundle import RewardDefaults
-        from rla_gym.checkpoint import FILES
+        from rla_gym.checkpoint import FILES, load_checkpoint
+        from rla_gym.data.episodes import UNSKILLED
         from rla_gym.export import export
+        from rla_gym.verdicts import checkpoint_warnings
 
         use_threads(self.threads)
         folder = export(
@@ -82,3 +85,11 @@ class Export:
         sizes = {name: (folder / name).stat().st_size for name in FILES if (folder / name).is_file()}
         parts = ", ".join(f"{name} {size / 1e6:.1f}" for name, size in sizes.items())
         print(f"{folder}: {sum(sizes.values()) / 1e6:.1f} MB ({parts})")
+        config = load_checkpoint(folder).config
+        chosen = config.training_card["references"]
+        if not set(chosen["sources"]) - set(UNSKILLED):
+            print(
+                f"note: references are of {', '.join(chosen['sources'])}, as the data set has no skilled demonstrations"
+            )
+        for warning in checkpoint_warnings(config):
+            print(f"warning: {warning}")

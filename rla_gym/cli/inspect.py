@@ -42,7 +42,7 @@ def card_of(text: str, verify: bool = False) -> str:
             return _dataset(path, verify)
         runs = sorted(place.parent for place in path.glob("*/latest.json"))
         if runs:
-            return "\n\n".join(_training_run(str(run)) for run in runs)
+            return "\n\n".join([*(_training_run(str(run)) for run in runs), *_missing(path)])
         raise FileNotFoundError(
             f"{path} holds no checkpoint (config.json), data set (episodes.hdf5), token store (index.json) or training "
             "run (latest.json)"
@@ -57,6 +57,7 @@ def card_of(text: str, verify: bool = False) -> str:
 def _checkpoint(text: str) -> str:
     from rla_gym.card import card_markdown
     from rla_gym.checkpoint import load_checkpoint
+    from rla_gym.verdicts import checkpoint_warnings
 
     bundle = load_checkpoint(text)
     models = {name: getattr(bundle, name) for name in ("autoencoder", "flow", "features", "image_decoder")}
@@ -65,7 +66,8 @@ def _checkpoint(text: str) -> str:
         for name, model in models.items()
         if model is not None
     )
-    return f"{card_markdown(bundle)}\nParameters: {parameters}\nFolder: {bundle.path}; all hashes fit."
+    warnings = "".join(f"\nWarning: {text}." for text in checkpoint_warnings(bundle.config))
+    return f"{card_markdown(bundle)}\nParameters: {parameters}\nFolder: {bundle.path}; all hashes fit.{warnings}"
 
 
 def _dataset(path: Path, verify: bool) -> str:
@@ -108,8 +110,11 @@ def _token_store(text: str) -> str:
 
 def _training_run(text: str) -> str:
     from rla_gym.trained import TrainedRun
+    from rla_gym.verdicts import metric_lines, metric_warnings
 
     run = TrainedRun.read(text)
+    warnings = metric_warnings({run.folder.name: run.metrics})
+    left = [] if run.finished else ["", f"Unfinished: {run.lacks()}."]
     sizes = ", ".join(
         f"{name} {sum(tensor.numel() for tensor in tensors.values()) / 1e6:.2f} M numbers"
         for name, tensors in run.weights.items()
@@ -119,10 +124,22 @@ def _training_run(text: str) -> str:
             f"# Training run {run.folder}",
             "",
             f"Step {run.step} of {run.steps}; {sizes}.",
+            *left,
             "",
-            *(f"- {name}: {value:.4g}" for name, value in run.metrics.items() if value is not None),
+            *metric_lines(run.metrics),
+            *(f"\nWarning: {text}." for text in warnings),
         ]
     )
+
+
+def _missing(run: Path) -> list[str]:
+    """What a folder of trainings lacks of those that a world model needs."""
+    from rla_gym.trained import NEEDED
+
+    missing = [kind for kind in NEEDED if not (run / kind / "latest.json").is_file()]
+    if not missing:
+        return []
+    return [f"Unfinished: {' and '.join(missing)} not trained yet: the command that began the run resumes it."]
 
 
 def _encoder(path: Path) -> str:

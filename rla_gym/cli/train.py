@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Annotated, Any, Literal
 
 import tyro
 
 from rla_gym.checks import Count, Positive
+from rla_gym.cli import UnfinishedError
+from rla_gym.cli.budget import Planned, what_is_missing, within_budget
 from rla_gym.cli.optimization import LEARNING_RATES, Sizes
 from rla_gym.cli.stages import (
     FOLDERS,
@@ -29,7 +31,7 @@ class RunOptions(Sizes):
     """What is trained from and to, and for how long."""
 
     minutes: Positive | None = None
-    """Save and stop after so long; the same command goes on from there."""
+    """Save and stop after so long, with what is missing and exit status 75; the same command resumes."""
     extend: bool = False
     """Go on with a run that was planned for another number of steps."""
     cpu: bool = False
@@ -98,13 +100,13 @@ class TrainStudent(StudentStage, RunOptions):
         from rla_gym.training.distill import trained_student
         from rla_gym.training.records import RunRecords
 
-        if train({"student": self}, self):
-            folder = self.out / FOLDERS["student"]
-            encoder = trained_student(TrainedRun.read(folder))
-            with RunRecords(folder).writing() as out:
-                out.claim(["encoder.safetensors"])
-                encoder.save(folder / "encoder.safetensors")
-            print(f"{folder / 'encoder.safetensors'}: {encoder.config.description}")
+        train({"student": self}, self)
+        folder = self.out / FOLDERS["student"]
+        encoder = trained_student(TrainedRun.read(folder))
+        with RunRecords(folder).writing() as out:
+            out.claim(["encoder.safetensors"])
+            encoder.save(folder / "encoder.safetensors")
+        print(f"{folder / 'encoder.safetensors'}: {encoder.config.description}")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -118,11 +120,7 @@ class TrainAll(RunOptions):
     image_decoder: ImageDecoderStage = field(default_factory=ImageDecoderStage)
 
     def run(self) -> None:
-        """Train; stops early, without an error, where `minutes` are over."""
-        self.run_all()
-
-    def run_all(self) -> bool:
-        """Train, and tell whether all of it is finished."""
+        """Train all that is not finished."""
         if self.data is None and self.image_decoder.steps:
             raise ValueError("the image decoder learns from frames: give the data set with --data")
         stages: dict[str, Stage] = {
@@ -132,7 +130,7 @@ class TrainAll(RunOptions):
             "decoder": self.decoder,
             "image-decoder": self.image_decoder,
         }
-        return train({name: stage for name, stage in stages.items() if stage.steps}, self)
+        train({name: stage for name, stage in stages.items() if stage.steps}, self)
 
 
 QUICK: dict[str, Any] = {"batch_size": 32, "optimizer": "muon", "lr": 5e-3, "precision": "bf16"}
@@ -146,15 +144,27 @@ class TrainQuick(TrainAll):
     Its latents are principal components, found in seconds, and most of it regresses tokens, which learns fast.
     """
 
+    budget: Literal["small", "medium", "large"] = "medium"
+    """Steps of autoencoder, features, flow and image decoder: small 200, 750, 2,000 and 100 (about 7 minutes), medium
+    800, 3,000, 8,000 and 400 (half an hour), large 2,400, 9,000, 24,000 and 1,200. Steps that are given, such as
+    --flow.steps, come before it."""
     preset: Literal["nano"] = "nano"
     """Sizes of the networks: the settings are for this one."""
-    autoencoder: AutoencoderStage = field(default_factory=lambda: AutoencoderStage(steps=800, warmup=80, **QUICK))
-    features: FeaturesStage = field(default_factory=lambda: FeaturesStage(steps=3000, batch_size=64))
-    flow: FlowStage = field(default_factory=lambda: FlowStage(steps=8000, **QUICK))
+    autoencoder: AutoencoderStage = field(
+        default_factory=lambda: AutoencoderStage(steps=Planned(800), warmup=80, **QUICK)
+    )
+    features: FeaturesStage = field(default_factory=lambda: FeaturesStage(steps=Planned(3000), batch_size=64))
+    flow: FlowStage = field(default_factory=lambda: FlowStage(steps=Planned(8000), **QUICK))
     decoder: DecoderStage = field(default_factory=lambda: DecoderStage(steps=0))
     image_decoder: ImageDecoderStage = field(
-        default_factory=lambda: ImageDecoderStage(steps=400, lr=2e-3, warmup=40, ema=0.98, precision="bf16")
+        default_factory=lambda: ImageDecoderStage(steps=Planned(400), lr=2e-3, warmup=40, ema=0.98, precision="bf16")
     )
+
+    def run(self) -> None:
+        """Train within the budget all that is not finished."""
+        names = ("autoencoder", "features", "flow", "decoder", "image_decoder")
+        planned = {name: within_budget(getattr(self, name), self.budget) for name in names}
+        TrainAll.run(replace(self, **planned))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -177,17 +187,19 @@ class Train:
         self.model.run()
 
 
-def train(stages: Mapping[str, Stage], options: RunOptions) -> bool:
-    """Run trainings one after another within `options.minutes`, and tell whether all are finished.
+def train(stages: Mapping[str, Stage], options: RunOptions) -> None:
+    """Run trainings one after another within `options.minutes`.
 
     Raises:
         ValueError: settings that differ from those a run was started with, or a data set that is not the tokens'.
         FloatingPointError: a loss that is not finite.
+        UnfinishedError: `options.minutes` are over, or SIGTERM came, before all were finished.
     """
     from rla_gym.data.episodes import EpisodeDataset
     from rla_gym.data.tokens import TokenStore
     from rla_gym.models.presets import build_configs
     from rla_gym.training.loop import LoopConfig, fit
+    from rla_gym.training.records import RunRecords
 
     use_threads(options.threads)
     if options.data is None:
@@ -200,13 +212,13 @@ def train(stages: Mapping[str, Stage], options: RunOptions) -> bool:
     for stage in stages.values():
         if isinstance(stage, FlowStage):
             stage.check(store, options)  # before the stages ahead of it take their hours
+    plan = {name: stage.steps for name, stage in stages.items()}
     began = time.monotonic()
     for name, stage in stages.items():
         left = None if options.minutes is None else 60 * options.minutes - (time.monotonic() - began)
         out = options.out / FOLDERS[name]
         if left is not None and left <= 0:
-            print(f"{name}: the {options.minutes:g} minutes are over; the same command goes on from here")
-            return False
+            raise UnfinishedError(f"{options.minutes} minutes are over; {what_is_missing(options.out, plan)}")
         loop = LoopConfig(
             steps=stage.steps,
             batch_size=stage.batch_size,
@@ -223,6 +235,7 @@ def train(stages: Mapping[str, Stage], options: RunOptions) -> bool:
             max_seconds=left,
         )
         print(f"{name}: {stage.steps} steps, in {out}", flush=True)
+        before = RunRecords(out).step()
         result = fit(
             stage.trainable(store, options, configs),
             loop,
@@ -233,6 +246,6 @@ def train(stages: Mapping[str, Stage], options: RunOptions) -> bool:
         )
         print(f"{name}: step {result['step']} of {stage.steps}, {result['seconds']:.0f} s in this call, in {out}")
         if not result["finished"]:
-            print(f"{name}: stopped by {result['stopped']}; the same command goes on from here")
-            return False
-    return True
+            stopped = result["stopped"] if result["stopped"] != "max_seconds" else f"{options.minutes} minutes are over"
+            speeds = {name: (result["step"] - before) / max(result["seconds"], 1e-9)}
+            raise UnfinishedError(f"{stopped}; {what_is_missing(options.out, plan, speeds)}")

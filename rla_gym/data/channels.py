@@ -10,7 +10,7 @@ from rla_gym.data.encoding import encoded_rows
 from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.pca import ChannelPCA, fit_channel_pca
 from rla_gym.data.store import PCA_NAME, FrameEncoder, TokenStore, first_rows
-from rla_gym.progress import tracked
+from rla_gym.utils.progress import tracked
 
 PCA_FRAMES = 2000
 """Frames that a PCA is fitted on, at most."""
@@ -37,7 +37,7 @@ def channel_pca(
         )
         chosen = rows[np.linspace(0, len(rows) - 1, min(PCA_FRAMES, len(rows))).astype(np.int64)]
         encoded = encoded_rows(dataset, encoder, chosen, batch, bf16)
-        batches = tracked(encoded, -(-len(chosen) // batch), "encode frames for the channel map", "batch", progress)
+        batches = tracked(encoded, -(-len(chosen) // batch), "encode frames for the channel map", "step", progress)
         fit_channel_pca(batches, components).save(place)
     return ChannelPCA.load(place)
 

@@ -25,8 +25,8 @@ from rla_gym.digests import read_object
 from rla_gym.extras import require
 from rla_gym.files import atomic_path, remove_temporaries, write_json
 from rla_gym.outputs import is_sealed, output
-from rla_gym.progress import Progress
 from rla_gym.tasks.options import recordable
+from rla_gym.utils.progress import Progress
 
 SETTINGS_NAME, PARTS_NAME = "collect.json", "parts"
 

@@ -21,7 +21,7 @@ from rla_gym.data.formats.scan import DATASETS, DEFAULT_FRAME_NAME, Headers, sca
 from rla_gym.data.index import FileState, index_path, read_index, write_index
 from rla_gym.extras import require
 from rla_gym.files import check_readable
-from rla_gym.progress import tracked
+from rla_gym.utils.progress import tracked
 
 FILE_NAME = "episodes.hdf5"
 SHOW_PROGRESS = 10_000

@@ -32,7 +32,7 @@ from rla_gym.digests import with_digest
 from rla_gym.disk import reserve
 from rla_gym.files import atomic_path, settle, temporary_path, write_json
 from rla_gym.outputs import is_sealed, output
-from rla_gym.progress import Progress
+from rla_gym.utils.progress import Progress
 
 __all__ = ["FrameEncoder", "TokenStore", "encode_dataset"]
 
@@ -89,8 +89,8 @@ def encode_dataset(
     with output(out, "encode") as folder:
         if (out / INDEX_NAME).is_file():  # killed at the very end, or another process was faster
             store = _finished(out, dataset, encoder, made_from)
-            folder.seal()
             folder.remove([JOURNAL_NAME])
+            folder.seal()
             return store
         folder.claim((JOURNAL_NAME, *MADE_FILES, INDEX_NAME))
         journal = Journal(folder, made_from)
@@ -152,8 +152,8 @@ def encode_dataset(
             },
         }
         write_json(out / INDEX_NAME, with_digest(index))
-        folder.seal()
         folder.remove([JOURNAL_NAME])
+        folder.seal()
     return TokenStore.open(out, dataset, encoder)
 
 

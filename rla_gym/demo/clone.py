@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
@@ -74,11 +75,13 @@ def held_out(count: int, share: float, seed: int) -> np.ndarray:
     return np.sort(order[:size])
 
 
-def clone(policy: Any, demonstrations: Demonstrations, config: DemoConfig, seed: int) -> CloneResult:
+def clone(
+    policy: Any, demonstrations: Demonstrations, config: DemoConfig, seed: int, tick: Callable[[], None] = lambda: None
+) -> CloneResult:
     """Fit the policy's mean to the demonstrated chunks, in place; the value function is left as it is.
 
     AdamW on the mean squared error with noise on the inputs; stops when the error on held-out demonstrations has
-    stopped falling and keeps the best.
+    stopped falling and keeps the best. `tick` is called after each epoch.
     """
     generator = torch.Generator().manual_seed(stream_seed("agent", seed))
     test = torch.from_numpy(np.isin(demonstrations.episode, held_out(len(demonstrations), config.clone_held_out, seed)))
@@ -102,6 +105,7 @@ def clone(policy: Any, demonstrations: Demonstrations, config: DemoConfig, seed:
         with torch.no_grad():
             policy.set_training_mode(False)
             error = _error(policy.mean_chunk(seen[test]), done[test])
+        tick()
         if error < best.held_out_error:
             best = CloneResult(epoch, epoch, total / len(inputs), error, best.baseline_error)
             kept = copy.deepcopy(policy.state_dict())

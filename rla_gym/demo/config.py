@@ -17,14 +17,15 @@ class DemoConfig:
     ckpt: str = "push-cube"
     """Checkpoint: folder, built-in name or hub id."""
     out: str = "demo"
-    """Folder for result.json, learning_curve.png, dream_vs_reality.mp4 and agent.zip."""
+    """Folder for result.json, learning_curve.png, dream_vs_reality.mp4 and agent.zip. A killed run resumes there."""
     seeds: tuple[int, ...] = (0,)
     """One whole run each: own demonstrations, own agent, own evaluation episodes."""
     threads: int = 1
     """Threads of torch; more than there are free cores make it much slower."""
 
     demonstrations: int = 100
-    """Successful expert episodes to clone, recorded fresh in the simulator."""
+    """Successful expert episodes to clone, recorded fresh in the simulator; where the task has no scripted expert,
+    training references of the checkpoint."""
     demonstration_noise: float = 0.2
     """Noise level of the scripted expert."""
     clone_epochs: int = 400
@@ -40,10 +41,10 @@ class DemoConfig:
 
     num_envs: int = 64
     """Dreams side by side."""
-    minutes: float = 5.0
-    """Training stops after this time (one seed's), or after `timesteps`."""
     timesteps: int = 50_000
-    """Chunks to dream at most, over all environments."""
+    """Chunks to dream, over all environments, in whole iterations: the budget, however long it takes."""
+    dream_checks: int = 6
+    """Evaluations in dreams along the way, beside those before and after."""
     warmup_iterations: int = 2
     """First iterations in which the value function alone is trained: it starts from noise, the policy does not."""
     kl_weight: float = 0.02
@@ -72,8 +73,9 @@ class DemoConfig:
     """Evaluations of the flow for a prediction: see `rla_gym.dream.Dream`."""
     temperature: float | None = None
     """Factor of the flow's noise."""
-    precision: str = "bf16"
-    """Of the world model while dreaming: "bf16" or "float32"."""
+    precision: str = "auto"
+    """Of the world model while dreaming: "bf16", "float32", or "auto", the faster one here (CPUs without bf16 are many
+    times slower in it)."""
 
     learning_rate: float = 1e-3
     log_std_init: float = -1.2
@@ -100,8 +102,8 @@ class DemoConfig:
     """Real simulators evaluated side by side."""
     workers: int = 2
     """Processes that they run in; 0: this one."""
-    simulator_minutes: float = 0.0
-    """Above 0: the same PPO also learns in the true simulator for so long, for comparison."""
+    simulator_timesteps: int = 0
+    """Above 0: the same PPO also learns in the true simulator for so many chunks, for comparison."""
     videos: int = 3
     """Episodes in dream_vs_reality.mp4; 0: no video."""
 
@@ -111,7 +113,6 @@ class DemoConfig:
             if getattr(self, name) < 1:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 1")
         for name in (
-            "minutes",
             "kl_weight",
             "bc_weight",
             "disagreement_penalty",
@@ -119,6 +120,8 @@ class DemoConfig:
             "warmup_iterations",
             "videos",
             "workers",
+            "dream_checks",
+            "simulator_timesteps",
         ):
             if getattr(self, name) < 0:
                 raise ValueError(f"{name}={getattr(self, name)}: expected at least 0")

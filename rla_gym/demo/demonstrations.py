@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -15,6 +16,8 @@ from rla_gym.demo.seeds import stream_seed
 from rla_gym.envs.spaces import observe
 from rla_gym.tasks import Task
 
+FRESH = "recorded fresh in the simulator, successful episodes of the scripted expert"
+REFERENCES = "training references of the checkpoint, as the task has no scripted expert"
 MOST_TRIES = 5
 """Give up after this many times as many episodes as are wanted."""
 
@@ -35,49 +38,94 @@ class Demonstrations:
     """Episodes that were recorded to get so many successful ones."""
     noise: float
     """Noise level of the expert."""
+    source: str = FRESH
+    """Where they are from."""
 
     def __len__(self) -> int:
         return len(self.seeds)
 
 
-def record_demonstrations(bundle: Bundle, task: Task, count: int, noise: float, seed: int) -> Demonstrations:
+def record_demonstrations(
+    bundle: Bundle, task: Task, count: int, noise: float, seed: int, tick: Callable[[], None] = lambda: None
+) -> Demonstrations:
     """Record `count` successful episodes of the task's expert, with seeds of the stream "demonstrations".
+
+    Args:
+        tick: called after each of them.
 
     Raises:
         ValueError: the task has no expert, or it hardly ever succeeds.
     """
-    kept, tried = successful_episodes(task, count, noise, seed, bundle.config.chunk)
-    pairs = [episode_pairs(bundle, episode) for episode in kept]
+    kept: list[int] = []
+    pairs: list[tuple[np.ndarray, np.ndarray]] = []
+    tried = 0
+    for number, episode in successful_episodes(task, count, noise, seed, bundle.config.chunk):
+        kept.append(episode.seed)
+        pairs.append(episode_pairs(bundle, episode))
+        tried = number + 1
+        tick()
     return Demonstrations(
         np.concatenate([observations for observations, _ in pairs]),
         np.concatenate([chunks for _, chunks in pairs]),
         np.repeat(np.arange(len(pairs)), [len(chunks) for _, chunks in pairs]),
-        tuple(episode.seed for episode in kept),
+        tuple(kept),
         tried,
         noise,
     )
 
 
-def successful_episodes(task: Task, count: int, noise: float, seed: int, chunk: int) -> tuple[list[Episode], int]:
-    """`count` successful episodes of the task's expert that are longer than a chunk, and how many were tried.
+def reference_demonstrations(bundle: Bundle, count: int) -> Demonstrations:
+    """Up to `count` of the checkpoint's training references, for tasks without a scripted expert.
+
+    Raises:
+        ValueError: fewer than two of them hold a whole chunk of recorded actions.
+    """
+    references, size = bundle.references, bundle.config.chunk
+    usable = [int(e) for e in references.select("train") if int(references.lengths[e]) > size][:count]
+    if len(usable) < 2 or references.actions.shape[1] != bundle.config.action_size:
+        raise ValueError(
+            f"{bundle.config.task} has no scripted expert, and checkpoint {bundle.config.name!r} has {len(usable)} "
+            f"training references with {size} recorded actions to clone: export it with more references"
+        )
+    pairs = []
+    for episode in usable:
+        first, length = int(references.starts[episode]), int(references.lengths[episode])
+        windows = chunk_windows(bundle.scale_actions(references.actions[first : first + length - 1].numpy()), size)
+        rows = slice(first, first + len(windows))
+        tokens = bundle.standardize(references.tokens[rows])
+        felt = bundle.standardize_proprio(references.proprio[rows])
+        pairs.append((np.asarray(observe(bundle, "features", tokens, felt)), windows))
+    return Demonstrations(
+        np.concatenate([observations for observations, _ in pairs]),
+        np.concatenate([chunks for _, chunks in pairs]),
+        np.repeat(np.arange(len(pairs)), [len(chunks) for _, chunks in pairs]),
+        tuple(int(references.seeds[episode]) for episode in usable),
+        len(usable),
+        0.0,
+        REFERENCES,
+    )
+
+
+def successful_episodes(task: Task, count: int, noise: float, seed: int, chunk: int) -> Iterator[tuple[int, Episode]]:
+    """`count` successful episodes of the task's expert that are longer than a chunk, with the number of each of all
+    that were tried.
 
     Raises:
         ValueError: the task has no expert, or it hardly ever succeeds.
     """
-    kept: list[Episode] = []
-    tried = 0
-    while len(kept) < count:
-        if tried >= MOST_TRIES * count:
-            raise ValueError(
-                f"the expert of {task.spec.name} solved {len(kept)} of {tried} episodes at noise {noise}: lower the "
-                "noise (of a demonstration: demonstration_noise)"
-            )
+    kept = 0
+    for tried in range(MOST_TRIES * count):
         reset_seed, policy_seed = demonstration_seeds(seed, tried)
         episode = record_episode(task, EpisodePlan(tried, reset_seed, policy_seed, "expert", noise))
-        tried += 1
         if episode.success and len(episode) > chunk:
-            kept.append(episode)
-    return kept, tried
+            kept += 1
+            yield tried, episode
+        if kept == count:
+            return
+    raise ValueError(
+        f"the expert of {task.spec.name} solved {kept} of {MOST_TRIES * count} episodes at noise {noise}: lower the "
+        f"noise, as with demonstration_noise={noise / 2:g}"
+    )
 
 
 def demonstration_seeds(seed: int, index: int) -> tuple[int, int]:

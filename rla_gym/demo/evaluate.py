@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Protocol
 
@@ -74,11 +74,13 @@ class Predictor(Protocol):
     def predict(self, observation: Any, deterministic: bool = False) -> tuple[np.ndarray, Any]: ...
 
 
-def run_episodes(policy: Predictor, env: Any, episodes: int, seed: int) -> Evaluation:
+def run_episodes(
+    policy: Predictor, env: Any, episodes: int, seed: int, tick: Callable[[], None] = lambda: None
+) -> Evaluation:
     """Play `episodes` with the policy's mean action in an SB3 vector environment seeded with `seed`.
 
     Each environment plays a fixed number of episodes, whether they are short or long: taking whichever end first
-    would favour short ones.
+    would favour short ones. `tick` is called after each episode.
     """
     count = env.num_envs
     quota = np.full(count, episodes // count) + (np.arange(count) < episodes % count)
@@ -93,6 +95,7 @@ def run_episodes(policy: Predictor, env: Any, episodes: int, seed: int) -> Evalu
         for index in np.flatnonzero(dones):
             if len(played[index]) < quota[index]:
                 played[index].append(_result(int(index), len(played[index]), infos[index], lengths, rewards))
+                tick()
             rewards[index], lengths[index] = 0.0, 0
     return Evaluation(tuple(result for results in played for result in results), seed)
 

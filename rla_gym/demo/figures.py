@@ -1,4 +1,4 @@
-"""The learning curve as a picture."""
+"""The learning curve as a figure."""
 
 from __future__ import annotations
 
@@ -14,27 +14,36 @@ from rla_gym.files import atomic_path
 from rla_gym.utils.statistics import wilson
 
 if TYPE_CHECKING:
-    from rla_gym.demo.run import SeedResult
+    from rla_gym.demo.seed_run import SeedResult
+
+
+THOUSAND = 1_000
 
 
 def draw_learning_curve(path: Path, results: Sequence[SeedResult]) -> None:
-    """Write a PNG: dreamed reward and success and distance from the clone over dreamed chunks, real success beside."""
-    figure = require("matplotlib.figure", extra="plot").Figure(figsize=(13, 3.4), layout="constrained")
-    reward, success, divergence, real = figure.subplots(1, 4, width_ratios=(3, 3, 3, 2))
-    for axes, name, title in (
-        (reward, "reward", "reward a chunk, dreamed"),
-        (success, "success", "episodes solved, dreamed"),
-        (divergence, "kl_to_clone", "KL(policy || clone), nats"),
+    """Write a PNG: reward, success in dreams and distance from the BC policy over dreamed chunks, real success beside.
+
+    Success in dreams is of the same starts, at full length, as in the table; reward is of the dreams trained in.
+    """
+    figure = require("matplotlib.figure", extra="plot").Figure(figsize=(14, 3.6), layout="constrained")
+    reward, success, divergence, real = figure.subplots(1, 4, width_ratios=(3, 3, 3, 2.4))
+    for axes, title in (
+        (reward, "reward a chunk, training dreams"),
+        (success, "dreams solved, starts of the table"),
+        (divergence, "KL(policy || BC policy), nats"),
     ):
-        for result in results:
-            points = [point for point in result.trained.curve if getattr(point, name) is not None]
-            axes.plot(
-                [point.timesteps for point in points],
-                [getattr(point, name) for point in points],
-                label=f"seed {result.seed}",
-            )
-        axes.set(title=title, xlabel="chunks dreamed")
+        axes.set(title=title, xlabel="thousand chunks dreamed")
         axes.grid(alpha=0.3)
+        axes.locator_params(axis="x", nbins=5)
+    for number, result in enumerate(results):
+        style = {"label": f"seed {result.seed}", "color": f"C{number}"}
+        points = result.trained.curve
+        chunks = [point.timesteps / THOUSAND for point in points]
+        reward.plot(chunks, [point.reward for point in points], **style)
+        divergence.plot(chunks, [point.kl_to_clone for point in points], **style)
+        checks = [(0, result.dream_before.rate), *((check.timesteps, check.rate) for check in result.trained.checks),
+                  (result.trained.timesteps, result.dream_after.rate)]  # fmt: skip
+        success.plot([at / THOUSAND for at, _ in checks], [rate for _, rate in checks], marker="o", **style)
     success.set_ylim(-0.02, 1.02)
     if len(results) > 1:
         reward.legend(frameon=False, fontsize="small")
@@ -45,9 +54,9 @@ def draw_learning_curve(path: Path, results: Sequence[SeedResult]) -> None:
 
 def _bars(axes: Any, results: Sequence[SeedResult]) -> None:
     bars = {
-        "clone": [result.before for result in results],
-        "after\ndreams": [result.after for result in results],
-        "after\nsimulator": [result.simulator[1] for result in results if result.simulator],
+        "BC\npolicy": [result.before for result in results],
+        "PPO in\ndreams": [result.after for result in results],
+        "PPO in\nsimulator": [result.simulator[1] for result in results if result.simulator],
     }
     for place, (name, evaluations) in enumerate((name, found) for name, found in bars.items() if found):
         outcomes = pooled(evaluations)
@@ -56,5 +65,5 @@ def _bars(axes: Any, results: Sequence[SeedResult]) -> None:
         axes.errorbar(place, rate, yerr=[[rate - low], [high - rate]], color="black", capsize=4)
     shown = [name for name, found in bars.items() if found]
     axes.set_xticks(range(len(shown)), shown)
-    axes.set(title="episodes solved, really", ylim=(0, 1))
+    axes.set(title="solved in the simulator", ylim=(0, 1))
     axes.grid(alpha=0.3, axis="y")

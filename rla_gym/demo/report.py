@@ -19,14 +19,12 @@ from rla_gym.provenance import commit, versions
 from rla_gym.utils.statistics import difference_text, paired_difference, rate_text, wilson
 
 if TYPE_CHECKING:
-    from rla_gym.demo.run import SeedResult
+    from rla_gym.demo.seed_run import SeedResult
 
 KIB_A_MIB = 1024
 
 
-def as_dict(
-    config: DemoConfig, bundle: Bundle, results: Sequence[SeedResult], speed: DreamSpeed, seconds: float
-) -> dict[str, Any]:
+def as_dict(config: DemoConfig, bundle: Bundle, results: Sequence[SeedResult], speed: DreamSpeed) -> dict[str, Any]:
     """JSON-able: configuration, surroundings, summary and every raw episode."""
     names = bundle.config.object_names
     seeds = [seed_dict(result, names) for result in results]
@@ -36,7 +34,7 @@ def as_dict(
         "commit": commit(),
         "versions": versions(),
         "machine": {"system": platform.platform(), "cores": os.cpu_count()},
-        "seconds": seconds,
+        "seconds": sum(sum(result.seconds.values()) for result in results),
         "memory_mib": memory_mib(),
         "dream_speed": speed.to_dict(),
         "summary": summary(seeds),
@@ -62,7 +60,7 @@ def seed_dict(result: SeedResult, object_names: Sequence[str]) -> dict[str, Any]
     return {
         "seed": result.seed,
         "demonstrations": {
-            "source": "recorded fresh in the simulator, successful episodes of the scripted expert",
+            "source": demonstrations.source,
             "count": len(demonstrations),
             "tried": demonstrations.tried,
             "noise": demonstrations.noise,
@@ -104,7 +102,7 @@ def summary(seeds: Sequence[dict[str, Any]]) -> dict[str, Any]:
 def table(result: dict[str, Any]) -> str:
     """The table that the demonstration prints, of what `as_dict` gave."""
     lines = [
-        f"{'solved episodes':<34}{'cloned':>22}{'after PPO':>22}{'difference':>24}",
+        f"{'solved episodes':<34}{'BC policy':>22}{'after PPO':>22}{'difference':>24}",
         *(_row(label, found) for label, found in _rows(result)),
         "",
         "intervals: 95 %, Wilson for rates, bootstrap over the same starts for differences",
@@ -167,7 +165,7 @@ def _metres(result: dict[str, Any]) -> str:
     if any(value is None for pair in pairs for value in pair):
         return "not told by this task"
     before, after = np.mean(pairs, axis=0) * 1000
-    return f"{before:.0f} mm cloned, {after:.0f} mm after PPO (real)"
+    return f"{before:.0f} mm with the BC policy, {after:.0f} mm after PPO (real)"
 
 
 def _seconds(result: dict[str, Any]) -> dict[str, float]:

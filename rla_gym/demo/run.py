@@ -1,11 +1,8 @@
-"""The demonstration, step by step: record, clone, dream, judge, report."""
+"""The demo: every seed's run, then the video, the figure, the table and result.json."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import Any
 
@@ -13,176 +10,79 @@ import torch
 
 from rla_gym.bundle import Bundle
 from rla_gym.checkpoint import load_checkpoint
-from rla_gym.demo.clone import CloneResult, clone, make_agent
 from rla_gym.demo.config import DemoConfig
-from rla_gym.demo.demonstrations import Demonstrations, record_demonstrations
-from rla_gym.demo.evaluate import Evaluation, Predictor, run_episodes
 from rla_gym.demo.figures import draw_learning_curve
+from rla_gym.demo.kept import SETTINGS, Kept
+from rla_gym.demo.parts import timed
+from rla_gym.demo.plan import Plan, stages
 from rla_gym.demo.report import as_dict, table
-from rla_gym.demo.seeds import stream_seed
-from rla_gym.demo.speed import dream_speed
-from rla_gym.demo.train import SuccessBonus, TrainResult, train
+from rla_gym.demo.seed_run import SeedRun, agent_name
+from rla_gym.demo.speed import dream_speed, with_precision
 from rla_gym.demo.video import write_video
-from rla_gym.envs.real_vector import RLARealVecEnv
-from rla_gym.envs.sb3 import RLAWorldVecEnv
-from rla_gym.envs.sb3_wrappers import UncertaintyPenaltyVecEnv
-from rla_gym.files import write_json
-from rla_gym.tasks import make_task
+from rla_gym.files import read_json, sha256_file, write_json
+from rla_gym.outputs import output
+from rla_gym.provenance import versions
+from rla_gym.utils.progress import duration
 
-
-@dataclass
-class SeedResult:
-    """All that one seed's run gave."""
-
-    seed: int
-    demonstrations: Demonstrations
-    cloned: CloneResult
-    trained: TrainResult
-    before: Evaluation
-    after: Evaluation
-    dream_before: Evaluation
-    dream_after: Evaluation
-    simulator: tuple[TrainResult, Evaluation] | None = None
-    """The same PPO trained in the true simulator, if asked for."""
-    seconds: dict[str, float] = field(default_factory=dict)
-    """Wall-clock time of each part."""
+RESULT, FIGURE, VIDEO = "result.json", "learning_curve.png", "dream_vs_reality.mp4"
+UNFINISHED = ".stages"
+"""Folder in `config.out` that keeps finished stages until all are."""
 
 
 def run(config: DemoConfig) -> dict[str, Any]:
     """Do all of it; see `rla_gym.demo.main`."""
-    began = time.perf_counter()
     threads = torch.get_num_threads()
     torch.set_num_threads(config.threads)
     try:
-        bundle = load_checkpoint(config.ckpt)
-        out = Path(config.out)
-        out.mkdir(parents=True, exist_ok=True)
-        results = []
-        for seed in config.seeds:
-            result, agent = run_seed(config, bundle, seed)
-            agent.save(out / ("agent.zip" if seed == config.seeds[0] else f"agent-{seed}.zip"))
-            results.append(result)
-            if seed == config.seeds[0] and config.videos:
-                with timed(result.seconds, "video"):
-                    write_video(out / "dream_vs_reality.mp4", agent, bundle, config, seed)
-        draw_learning_curve(out / "learning_curve.png", results)
-        speed = dream_speed(config, bundle)
-        summary = as_dict(config, bundle, results, speed, time.perf_counter() - began)
-        write_json(out / "result.json", summary)
+        bundle, out = load_checkpoint(config.ckpt), Path(config.out)
+        plan = Plan(stages(config, len(bundle.references.select(config.dream_references))))
+        print(f"about {duration(plan.left())} on an idle machine; the estimate follows this one", flush=True)
+        config = with_precision(resumed_precision(config, out / UNFINISHED / SETTINGS), bundle)
+        with output(out, "demo") as folder:
+            folder.check(written(config, plan))
+            kept = Kept(out / UNFINISHED, settings_of(config, bundle), plan.stages)
+            if kept.other:
+                print(f"{out} began with other settings ({', '.join(kept.other)}): beginning anew", flush=True)
+            folder.claim(written(config, plan))
+            results = []
+            for seed in config.seeds:
+                result, agent = SeedRun(config, bundle, seed, plan, kept).run()
+                results.append(result)
+                if seed == config.seeds[0] and config.videos:
+                    with timed(result.seconds, "video"), plan.run(f"video-{seed}") as progress:
+                        write_video(out / VIDEO, agent, bundle, config, seed, progress.update)
+            draw_learning_curve(out / FIGURE, results)
+            summary = as_dict(config, bundle, results, dream_speed(config, bundle))
+            write_json(out / RESULT, summary)
+            kept.remove()
+            folder.seal()
         print(table(summary), flush=True)
-        print(f"wrote {', '.join(sorted(path.name for path in out.iterdir()))} in {out}", flush=True)
+        print(f"wrote {', '.join(name for name in results_of(config) if (out / name).is_file())} in {out}", flush=True)
         return summary
     finally:
         torch.set_num_threads(threads)
 
 
-def run_seed(config: DemoConfig, bundle: Bundle, seed: int) -> tuple[SeedResult, Any]:
-    """One seed from its demonstrations to its evaluation, and the trained agent (SB3's PPO)."""
-    seconds: dict[str, float] = {}
-    with timed(seconds, "demonstrations"):
-        task = make_task(bundle.config.task, **bundle.config.task_options)
-        demonstrations = record_demonstrations(bundle, task, config.demonstrations, config.demonstration_noise, seed)
-        task.close()
-    env = dream_env(config, bundle)
-    with timed(seconds, "cloning"):
-        agent = make_agent(config, env, demonstrations, seed)
-        cloned = clone(agent.policy, demonstrations, config, seed)
-        start = {name: value.clone() for name, value in agent.policy.state_dict().items()}
-    with timed(seconds, "evaluation before"):
-        before, dream_before = judge(agent, config, bundle, seed)
-    with timed(seconds, "dream training"):
-        trained = anchored_training(agent, env, config, demonstrations, seed, f"seed {seed}: PPO in the dream")
-    with timed(seconds, "evaluation after"):
-        after, dream_after = judge(agent, config, bundle, seed)
-    result = SeedResult(
-        seed, demonstrations, cloned, trained, before, after, dream_before, dream_after, seconds=seconds
-    )
-    if config.simulator_minutes > 0:
-        with timed(seconds, "simulator training"):
-            result.simulator = in_simulator(config, bundle, demonstrations, start, seed)
-    return result, agent
+def results_of(config: DemoConfig) -> list[str]:
+    """Names of the files that are the demo's results."""
+    return [RESULT, FIGURE, *([VIDEO] if config.videos else []), *(agent_name(config, seed) for seed in config.seeds)]
 
 
-def anchored_training(
-    agent: Any, env: Any, config: DemoConfig, demonstrations: Demonstrations, seed: int, title: str, **options: Any
-) -> TrainResult:
-    """Anchor the agent where it stands and let it learn in `env`."""
-    agent.policy.set_anchor(config.kl_weight, config.bc_weight, demonstrations, stream_seed("agent", seed))
-    env.seed(stream_seed("training", seed))
-    return train(agent, config, title, **options)
+def written(config: DemoConfig, plan: Plan) -> list[str]:
+    """Names of all files that the demo writes."""
+    kept = Kept(Path(UNFINISHED), {}, plan.stages)
+    return [*results_of(config), *(path.as_posix() for path in kept.files)]
 
 
-def dream_env(config: DemoConfig, bundle: Bundle) -> Any:
-    """The environment that the agent learns in."""
-    penalized = config.disagreement_penalty > 0
-    env: Any = RLAWorldVecEnv(
-        bundle,
-        config.num_envs,
-        **config.sampler(),
-        uncertainty="disagreement" if penalized else None,
-        disagreement_samples=2,
-        success_bonus=config.success_bonus,
-        **config.dream_options(),
-    )
-    return UncertaintyPenaltyVecEnv(env, config.disagreement_penalty) if penalized else env
+def resumed_precision(config: DemoConfig, settings: Path) -> DemoConfig:
+    """`config` with the precision of the run that it resumes, which may have been the faster one then."""
+    found = read_json(settings).get("precision") if settings.is_file() else None
+    return replace(config, precision=found) if config.precision == "auto" and found else config
 
 
-def judge(agent: Predictor, config: DemoConfig, bundle: Bundle, seed: int) -> tuple[Evaluation, Evaluation]:
-    """Evaluate in the real simulator, from the task's own starts, and in the dream, from `config.dream_references`."""
-    return evaluate_real(agent, config, bundle, seed), evaluate_dream(agent, config, bundle, seed)
-
-
-def evaluate_real(agent: Predictor, config: DemoConfig, bundle: Bundle, seed: int) -> Evaluation:
-    """`config.episodes` of the task itself, the same for every policy of this seed."""
-    env = RLARealVecEnv(bundle, min(config.real_envs, config.episodes), workers=config.workers, start="task")
-    try:
-        return run_episodes(agent, env, config.episodes, stream_seed("evaluation", seed))
-    finally:
-        env.close()
-
-
-def evaluate_dream(agent: Predictor, config: DemoConfig, bundle: Bundle, seed: int) -> Evaluation:
-    """One full-length dream from the first frame of each of `config.dream_references`."""
-    references = bundle.references.select(config.dream_references)
-    options = config.dream_options() | {
-        "references": references,
-        "time_limit": None,
-        "terminate_on_success": True,
-    }
-    env = RLAWorldVecEnv(bundle, len(references), **config.sampler(), **options)
-    env.set_options([{"reference": int(reference), "frame": 0} for reference in references])
-    return run_episodes(agent, env, len(references), stream_seed("dream-evaluation", seed))
-
-
-def in_simulator(
-    config: DemoConfig, bundle: Bundle, demonstrations: Demonstrations, start: dict[str, Any], seed: int
-) -> tuple[TrainResult, Evaluation]:
-    """The same PPO from the same clone with the same rewards, in the true simulator."""
-    env: Any = RLARealVecEnv(
-        bundle, config.num_envs, workers=config.workers, start="reference", **config.dream_options()
-    )
-    if config.success_bonus:
-        env = SuccessBonus(env, config.success_bonus)
-    try:
-        agent = make_agent(config, env, demonstrations, seed)
-        agent.policy.load_state_dict(start)
-        trained = anchored_training(
-            agent,
-            env,
-            config,
-            demonstrations,
-            seed,
-            f"seed {seed}: PPO in the simulator",
-            minutes=config.simulator_minutes,
-        )
-    finally:
-        env.close()
-    return trained, evaluate_real(agent, config, bundle, seed)
-
-
-@contextmanager
-def timed(seconds: dict[str, float], name: str) -> Iterator[None]:
-    """Note the wall-clock time of the block."""
-    began = time.perf_counter()
-    yield
-    seconds[name] = time.perf_counter() - began
+def settings_of(config: DemoConfig, bundle: Bundle) -> dict[str, Any]:
+    """What the results of a stage depend on: those of another run with the same are as good as its own."""
+    free = ("out", "threads", "workers", "videos", "held_out_references")
+    settings = {name: value for name, value in asdict(config).items() if name not in free}
+    checkpoint = None if bundle.path is None else sha256_file(bundle.path / "config.json")
+    return {**settings, "checkpoint": checkpoint, "versions": versions()}

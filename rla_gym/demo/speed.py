@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -11,7 +11,11 @@ import torch
 
 from rla_gym.bundle import Bundle
 from rla_gym.demo.config import DemoConfig
+from rla_gym.dream import PRECISIONS, Dream
 from rla_gym.envs.sb3 import RLAWorldVecEnv
+
+TIMED = 2
+"""Steps timed of each precision; the faster one counts, as other work only ever delays."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +37,25 @@ class DreamSpeed:
     def to_dict(self) -> dict[str, Any]:
         """As JSON holds it."""
         return asdict(self)
+
+
+def with_precision(config: DemoConfig, bundle: Bundle) -> DemoConfig:
+    """`config` with the faster precision in the place of "auto": steps of all dreams in each are timed."""
+    if config.precision != "auto":
+        return config
+    seconds = {}
+    for precision in PRECISIONS:
+        dream = Dream(bundle, config.num_envs, config.steps, config.temperature, precision)
+        actions = torch.zeros(config.num_envs, bundle.config.chunk, bundle.config.action_size)
+        dream.step(actions)  # the first step allocates
+        seconds[precision] = min(_seconds(dream, actions) for _ in range(TIMED))
+    return replace(config, precision=min(seconds, key=lambda precision: seconds[precision]))
+
+
+def _seconds(dream: Dream, actions: torch.Tensor) -> float:
+    began = time.perf_counter()
+    dream.step(actions)
+    return time.perf_counter() - began
 
 
 def dream_speed(config: DemoConfig, bundle: Bundle, steps: int = 12) -> DreamSpeed:

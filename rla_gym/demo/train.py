@@ -1,15 +1,18 @@
-"""PPO in the dream: time-boxed, with a value function that warms up first, and a learning curve."""
+"""PPO in the dream: a budget in chunks, a value function that warms up first, and a learning curve."""
 
 from __future__ import annotations
 
 import time
+from collections.abc import Callable, Collection
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
+import torch
 
 from rla_gym.demo.config import DemoConfig
 from rla_gym.extras import require
+from rla_gym.utils.progress import Progress
 
 BaseCallback: Any = require("stable_baselines3.common.callbacks", extra="rl").BaseCallback
 VecEnvWrapper: Any = require("stable_baselines3.common.vec_env", extra="rl").VecEnvWrapper
@@ -24,11 +27,21 @@ class CurvePoint:
     reward: float
     """Mean over the iteration's steps."""
     success: float | None
-    """Share of the episodes ended in it that the environment called solved; None: none ended."""
+    """Fraction of the training dreams ended in it that were solved; None: none ended."""
     goal_distance: float | None
     """Mean at the end of those episodes."""
     kl_to_clone: float
     """Mean KL(policy || cloned policy), nats a chunk, at the iteration's last observations."""
+
+
+@dataclass(frozen=True)
+class DreamCheck:
+    """An evaluation in dreams along the way, from the starts that the agent is evaluated on before and after."""
+
+    timesteps: int
+    """Chunks that the policy had learned from."""
+    rate: float
+    """Fraction solved."""
 
 
 @dataclass(frozen=True)
@@ -38,8 +51,7 @@ class TrainResult:
     curve: tuple[CurvePoint, ...]
     seconds: float
     timesteps: int
-    stopped_by: str
-    """"time" or "timesteps"."""
+    checks: tuple[DreamCheck, ...] = ()
 
     def to_dict(self) -> dict[str, Any]:
         """JSON-able."""
@@ -66,24 +78,37 @@ class SuccessBonus(VecEnvWrapper):
         return observation, reward + self.bonus * solved, done, infos
 
 
-class Progress(BaseCallback):
-    """Draws the bar, keeps the curve, stops in time, and trains the value function alone at first."""
+class Watch(BaseCallback):
+    """Keeps the curve, shows how far training is, evaluates along the way and trains the value function alone at first.
 
-    def __init__(self, minutes: float, timesteps: int, warmup_iterations: int, title: str, quiet: bool = False) -> None:
+    Args:
+        warmup_iterations: in which the value function alone is trained.
+        progress: counts chunks; None: nothing is shown.
+        check: fraction of dreams that the agent solves; called before each iteration of `checked`.
+        checked: numbers of iterations.
+    """
+
+    def __init__(
+        self,
+        warmup_iterations: int,
+        progress: Progress | None = None,
+        check: Callable[[], float] | None = None,
+        checked: Collection[int] = (),
+    ) -> None:
         super().__init__()
-        self.limit, self.total, self.warmup, self.title = 60 * minutes, timesteps, warmup_iterations, title
-        self.quiet = quiet
+        self.warmup, self.progress, self.check, self.checked = warmup_iterations, progress, check, frozenset(checked)
         self.curve: list[CurvePoint] = []
-        self.out_of_time = False
+        self.checks: list[DreamCheck] = []
 
     def _on_training_start(self) -> None:
-        tqdm = require("tqdm", extra="data").tqdm
-        self.bar = tqdm(total=100, desc=self.title, unit="%", disable=self.quiet, bar_format="{l_bar}{bar}| {postfix}")
         self.began = time.perf_counter()
         self._clear()
 
     def _on_rollout_start(self) -> None:
         _train_policy(self.model.policy, len(self.curve) >= self.warmup)
+        if self.check is not None and len(self.curve) in self.checked:
+            with torch.random.fork_rng(devices=[]):  # exploration draws from the global generator
+                self.checks.append(DreamCheck(self.num_timesteps, self.check()))
 
     def _on_step(self) -> bool:
         self.rewards.append(float(np.mean(self.locals["rewards"])))
@@ -91,12 +116,11 @@ class Progress(BaseCallback):
             info = self.locals["infos"][index]
             self.solved.append(bool(info["success"]))
             self.distances.append(float(info["goal_distance"]))
-        self.out_of_time = self.seconds() >= self.limit
-        return not self.out_of_time
+        if self.progress is not None:
+            self.progress.update(len(self.locals["dones"]))
+        return True
 
     def _on_rollout_end(self) -> None:
-        import torch
-
         with torch.no_grad():
             observation = torch.as_tensor(self.locals["new_obs"], dtype=torch.float32)
             divergence = float(self.model.policy.kl_to_anchor(observation).mean())
@@ -109,20 +133,12 @@ class Progress(BaseCallback):
             divergence,
         )
         self.curve.append(point)
-        solved = "-" if point.success is None else f"{point.success:.2f}"
-        rate = self.num_timesteps / max(point.seconds, 1e-9)
-        self.bar.set_postfix_str(
-            f"{point.seconds:.0f} s, {self.num_timesteps} chunks ({rate:.0f}/s), reward {point.reward:+.3f}, "
-            f"solved {solved}, KL {divergence:.2f}",
-            refresh=False,
-        )
-        part = max(point.seconds / self.limit if self.limit else 1.0, self.num_timesteps / self.total)
-        self.bar.update(int(min(part, 1.0) * 100) - self.bar.n)
+        if self.progress is not None:
+            self.progress.update(0, reward=f"{point.reward:+.3f}", KL=f"{divergence:.2f}")
         self._clear()
 
     def _on_training_end(self) -> None:
         _train_policy(self.model.policy, True)
-        self.bar.close()
 
     def seconds(self) -> float:
         """Since training began."""
@@ -140,12 +156,20 @@ def _train_policy(policy: Any, yes: bool) -> None:
         module.requires_grad_(yes)
 
 
-def train(agent: Any, config: DemoConfig, title: str, minutes: float | None = None, quiet: bool = False) -> TrainResult:
-    """Let `agent` (of `make_agent`, anchored) learn in its environment for `minutes` or `config.timesteps`."""
-    watch = Progress(
-        config.minutes if minutes is None else minutes, config.timesteps, config.warmup_iterations, title, quiet
-    )
-    agent.learn(config.timesteps, callback=watch)
-    return TrainResult(
-        tuple(watch.curve), watch.seconds(), agent.num_timesteps, "time" if watch.out_of_time else "timesteps"
-    )
+def train(
+    agent: Any,
+    config: DemoConfig,
+    timesteps: int | None = None,
+    progress: Progress | None = None,
+    check: Callable[[], float] | None = None,
+) -> TrainResult:
+    """Let `agent` (of `make_agent`, anchored) learn in its environment from `timesteps` chunks, `config`'s by default.
+
+    `check` is called `config.dream_checks` times, evenly spread, and gives the fraction of dreams that it solves.
+    """
+    timesteps = config.timesteps if timesteps is None else timesteps
+    iterations = -(-timesteps // (agent.n_envs * agent.n_steps))
+    checked = {round(i * iterations / (config.dream_checks + 1)) for i in range(1, config.dream_checks + 1)} - {0}
+    watch = Watch(config.warmup_iterations, progress, check, checked)
+    agent.learn(timesteps, callback=watch)
+    return TrainResult(tuple(watch.curve), watch.seconds(), agent.num_timesteps, tuple(watch.checks))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import copy
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import numpy as np
@@ -17,15 +17,20 @@ from rla_gym.envs.spaces import observe
 from rla_gym.extras import require
 from rla_gym.files import atomic_path
 from rla_gym.tasks import Task, make_task
-
-HOLD = 8
-"""Frames that the last picture of an episode stands still."""
-ENLARGED, MARGIN, TITLE = 3, 8, 28
-"""Factor of the frames' size; pixels around them, and of the line of text above."""
+from rla_gym.utils.frames import HOLD, captioned, titled
 
 
-def write_video(path: Path, policy: Predictor, bundle: Bundle, config: DemoConfig, seed: int) -> bool:
+def write_video(
+    path: Path,
+    policy: Predictor,
+    bundle: Bundle,
+    config: DemoConfig,
+    seed: int,
+    tick: Callable[[], None] = lambda: None,
+) -> bool:
     """Write `config.videos` episodes as an MP4, at the task's own speed; False where nothing can be shown.
+
+    `tick` is called after each of them. A caption says from where on dreams are longer than those that were trained in.
 
     The agent sees and acts in the dream; the simulator is put into the same recorded state and given the same actions.
     Needs an image decoder and recorded simulator states.
@@ -43,6 +48,7 @@ def write_video(path: Path, policy: Predictor, bundle: Bundle, config: DemoConfi
             for number, episode in enumerate(episodes, start=1):
                 for picture in labelled_pictures(policy, bundle, task, config, int(episode), number):
                     writer.append_data(picture)
+                tick()
             writer.close()
     finally:
         task.close()
@@ -52,24 +58,19 @@ def write_video(path: Path, policy: Predictor, bundle: Bundle, config: DemoConfi
 def labelled_pictures(
     policy: Predictor, bundle: Bundle, task: Task, config: DemoConfig, episode: int, number: int
 ) -> Iterator[np.ndarray]:
-    """Pictures (H', W', 3) uint8 of one episode, dream left and reality right, with text above."""
+    """Pictures (H', W', 3) uint8 of one episode, dream left and reality right, with text above and a caption below."""
     picture: np.ndarray | None = None
+    trained = bundle.config.max_episode_steps if config.horizon is None else config.horizon
     for chunk, dreamed, real, solved in episode_frames(policy, bundle, task, config, episode):
         titles = (f"dream: episode {number}, chunk {chunk}", "reality: " + ("solved" if solved else "same actions"))
-        picture = np.concatenate([titled(dreamed, titles[0]), titled(real, titles[1])], axis=1)
+        caption = f"the agent was trained in dreams of {trained} chunks"
+        if chunk > trained:
+            caption = f"past the {trained} chunks of the dreams that the agent was trained in"
+        both = np.concatenate([titled(dreamed, titles[0]), titled(real, titles[1])], axis=1)
+        picture = captioned(both, caption, "firebrick" if chunk > trained else "dimgray")
         yield picture
     if picture is not None:
         yield from [picture] * HOLD
-
-
-def titled(frame: np.ndarray, title: str) -> np.ndarray:
-    """`frame` (H, W, 3) uint8 enlarged, with a margin around it and a line of text above."""
-    image, draw = (require(f"PIL.{name}", extra="plot") for name in ("Image", "ImageDraw"))
-    height, width = (ENLARGED * size for size in frame.shape[:2])
-    page = image.new("RGB", (width + 2 * MARGIN, height + TITLE + MARGIN), "white")
-    page.paste(image.fromarray(frame).resize((width, height), image.Resampling.NEAREST), (MARGIN, TITLE))
-    draw.Draw(page).text((MARGIN, MARGIN // 2), title, fill="black", font_size=TITLE - MARGIN)
-    return np.asarray(page)
 
 
 def episode_frames(

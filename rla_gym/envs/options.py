@@ -85,7 +85,12 @@ def episode_options(face: object, given: Mapping[str, Any], **named: Any) -> Epi
         hint = f" (did you mean {close[0]!r}?)" if close else ""
         if "max_episode_steps" in unknown:
             hint = " (the environment's own limit is 'time_limit'; 'max_episode_steps' is of gymnasium.make)"
-        raise TypeError(f"{type(face).__name__} has no option {', '.join(unknown)}{hint}: it has {', '.join(there)}")
+        # Python's own words come first: Gymnasium and TorchRL look for them, and try again without that argument.
+        wrong = ", ".join(map(repr, unknown))
+        raise TypeError(
+            f"{type(face).__name__}.__init__() got an unexpected keyword argument {wrong}{hint}: it has "
+            f"{', '.join(there)}"
+        )
     return EpisodeOptions(**named, **given)
 
 

@@ -10,7 +10,7 @@ import numpy as np
 from rla_gym.seeds import checked_seed
 
 
-def listed_seeds(seed: int | Sequence[int | None] | None, count: int) -> list[int | None]:
+def listed_seeds(seed: Any, count: int) -> list[int | None]:
     """One seed or None for each of `count` environments: those given, or seed, seed + 1, ...
 
     Raises:

@@ -13,6 +13,7 @@ from rla_gym.dream import Dream
 from rla_gym.evaluation.handles import KINDS, Handles, make_handles
 from rla_gym.evaluation.probe import MILLIMETRES, StateProbe, pairs_of, probe_floor, state_values
 from rla_gym.tasks import Task
+from rla_gym.utils.progress import tracked
 from rla_gym.utils.statistics import BOUNDS, resampled
 
 MOVED = 0.005
@@ -129,7 +130,7 @@ def fidelity(
     """
     result: dict[str, Any] = {"probe_floor_mm": probe_floor(probe, store, part), "kinds": {}}
     things = list(pairs_of(probe.names))
-    for kind in KINDS:
+    for kind in tracked(KINDS, len(KINDS), "dreaming and driving the simulator", "kind"):
         handles = make_handles(store, task, kind, count, bundle.config.chunk, part=part, seed=seed)
         found = dreamed_positions(bundle, probe, store, handles, **options)
         entry = thing_errors(probe, handles, found, store)

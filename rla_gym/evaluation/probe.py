@@ -12,6 +12,7 @@ from torch import Tensor, nn
 
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
+from rla_gym.utils.progress import tracked
 
 MILLIMETRES = 1000.0
 
@@ -122,7 +123,7 @@ def fit_probe(
     optimizer = torch.optim.AdamW(probe.parameters(), lr=config.lr, weight_decay=1e-4)
     schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, config.lr, total_steps=config.steps, pct_start=0.1)
     rng = np.random.default_rng(config.seed)
-    for _ in range(config.steps):
+    for _ in tracked(range(config.steps), config.steps, "training the state probe"):
         batch = rows[rng.integers(len(rows), size=config.batch_size)]
         error = (probe(tokens(batch)) - torch.from_numpy(values[batch])) / probe.scale
         loss = error.abs().mean()

@@ -152,6 +152,23 @@ class RunRecords:
         with (self.out / "log.jsonl").open("a", encoding="utf-8") as file:
             file.write(json.dumps(plain(entry)) + "\n")
 
+    def step(self) -> int:
+        """Steps of the newest whole checkpoint; 0 where the run has not saved yet."""
+        latest = self.latest()
+        return 0 if latest is None else int(read_json(latest / "state.json")["step"])
+
+    def steps_a_second(self) -> float | None:
+        """The speed that the log was last told; None where it has no such line."""
+        path = self.out / "log.jsonl"
+        found = None
+        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
+            try:
+                speed = json.loads(line).get("steps_per_second")
+            except (json.JSONDecodeError, AttributeError):
+                continue  # cut short by a kill
+            found = speed if isinstance(speed, int | float) and speed > 0 else found
+        return found
+
     def rewind_log(self, step: int) -> None:
         """Drops the lines after `step`, which the resumed run writes again, and what is no line of it (cut short)."""
         path = self.out / "log.jsonl"

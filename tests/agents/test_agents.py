@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import json
 import sys
+from dataclasses import replace
 from pathlib import Path
 from types import ModuleType
 from typing import Any
@@ -14,7 +15,9 @@ import pytest
 import torch
 from stable_baselines3 import PPO, SAC
 
+import rla_gym
 from rla_gym.bundle import Bundle
+from rla_gym.checkpoint import ENCODER, save_checkpoint
 
 AGENTS = Path(__file__).parents[2] / "agents"
 
@@ -87,3 +90,37 @@ def test_every_argument_is_explained(name: str) -> None:
     for field in dataclasses.fields(arguments):
         line = next(i for i, text in enumerate(source) if text.startswith(f"    {field.name}: "))
         assert source[line + 1].strip().startswith('"""'), f"{name}: {field.name} has no docstring"
+
+
+@pytest.fixture
+def robot(checkpoint: Path, bundle: Bundle, tmp_path: Path) -> Path:
+    """The small checkpoint as one of a robot's recordings, whose task has no simulator."""
+    config = replace(bundle.config, name="robot", task="my-robot")
+    return save_checkpoint(tmp_path / "robot", replace(bundle, config=config, encoder_path=checkpoint / ENCODER))
+
+
+SMALL = {"num_envs": 4, "total_timesteps": 64}
+
+
+@pytest.mark.parametrize(
+    ("name", "file", "options"),
+    [
+        ("bc", "agent.zip", {"epochs": 2}),
+        ("ppo_sb3", "agent.zip", {**SMALL, "n_steps": 8, "n_epochs": 1}),
+        ("sac_sb3", "agent.zip", {**SMALL, "learning_starts": 16, "gradient_steps": 1}),
+        ("her_sb3", "agent.zip", {**SMALL, "learning_starts": 50, "gradient_steps": 1, "success_threshold": 0.05}),
+        ("ppo_torch", "agent.safetensors", {**SMALL, "n_steps": 8, "n_epochs": 1, "hidden": (16,)}),
+    ],
+)
+def test_an_agent_of_a_recorded_robot_is_trained_and_saved(
+    name: str, file: str, options: dict[str, Any], robot: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    module = load(name)
+    out = tmp_path / "out"
+    module.main(module.Args(ckpt=str(robot), out=str(out), **options))
+    assert "my-robot has no simulator to evaluate in" in capsys.readouterr().out
+    assert (out / file).is_file() and json.loads((out / "result.json").read_text())["episodes"] == 0
+    if name in ("bc", "ppo_sb3"):
+        policy = rla_gym.RobotPolicy(robot, out / file)
+        felt = np.zeros(policy.bundle.config.proprio_size)
+        assert policy.act(np.zeros((112, 112, 3), np.uint8), felt).shape == (4, 2)

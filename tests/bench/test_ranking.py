@@ -35,7 +35,9 @@ def transfer(dream: list[float], real: list[float], starts: int = 40) -> Results
 
 def test_a_judge_that_is_right_and_one_that_is_not(tmp_path: Path) -> None:
     path = transfer([0.2, 0.4, 0.5, 0.7, 0.9], [0.1, 0.3, 0.4, 0.6, 0.8]).write(tmp_path / "right.json")
-    results = Ranking(results=path).measure(tmp_path)
+    benchmark = Ranking(results=path)
+    results = benchmark.measure()
+    assert benchmark.illustrate(results, tmp_path) == []
     found = results.summary
     assert found["pearson"]["value"] == pytest.approx(1.0) and found["spearman"]["value"] == pytest.approx(1.0)
     assert found["mmrv"]["value"] == 0.0 and 0.75 < found["kappa"]["value"] < 0.85

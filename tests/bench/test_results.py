@@ -13,6 +13,7 @@ import pytest
 
 from rla_gym.bench.registry import benchmark, benchmarks, register_benchmark
 from rla_gym.bench.results import LIMIT, Results, dumps
+from rla_gym.bench.run import run
 
 
 @dataclass(frozen=True)
@@ -22,8 +23,11 @@ class Mean:
     name: ClassVar[str] = "test-mean"
     ckpt: str = "none"
 
-    def measure(self, folder: Path | None = None, progress: bool = True) -> Results:
+    def measure(self, progress: bool = True) -> Results:
         return results()
+
+    def illustrate(self, results: Results, folder: Path) -> list[str]:
+        raise MemoryError("while drawing")
 
     def settings(self) -> dict[str, Any]:
         return {"ckpt": self.ckpt}
@@ -57,6 +61,12 @@ def test_what_is_written_comes_back(tmp_path: Path) -> None:
     assert read.episodes["a"]["solved"].tolist() == [1, 0, 1]
     assert read.table() == "mean 1.562\nnote: one thing was not measured"
     assert read.made["versions"]["numpy"] == np.__version__ and read.made["machine"]["cores"]
+
+
+def test_a_result_is_safe_before_anything_is_drawn(tmp_path: Path) -> None:
+    with pytest.raises(MemoryError, match="while drawing"):
+        run(Mean(), tmp_path / "out")
+    assert Results.read(tmp_path / "out" / "result.json").summary["mean"] == pytest.approx(1.56173)
 
 
 @pytest.mark.parametrize(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from itertools import product
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,7 @@ import pytest
 from rla_gym.bench.results import Results
 from rla_gym.bench.suite import parts, read_protocol, run_suite
 from rla_gym.bench.transfer import Transfer
+from tests.bench.test_ranking import transfer
 
 RANDOM = "rla_gym.bench.agents:random_policy"
 
@@ -69,6 +71,21 @@ def test_a_changed_agent_is_refused(finished: Path, agents: dict[str, Path]) -> 
             run_suite(finished / "suite.json", finished / "out")
     finally:
         agents["ppo"].write_bytes(before)
+
+
+def test_finished_seeds_are_pooled(tmp_path: Path) -> None:
+    file = write(tmp_path / "suite.json", seeds=[0, 1, 2])
+    _, said = read_protocol(file)
+    for seed in range(3):
+        finished = replace(transfer([0.5, 0.6], [0.2 + 0.1 * seed, 0.5]), protocol=said)
+        finished.write(tmp_path / "out" / "transfer" / f"seed-{seed}" / "result.json")
+    text = run_suite(file, tmp_path / "out")
+    assert "## transfer, push-cube, 3 seeds" in text
+    summary = json.loads((tmp_path / "out" / "summary.json").read_text())
+    assert summary["protocol"] == said and summary["seeds"] == [0, 1, 2]
+    agents = summary["transfer"]["push-cube"]["agents"]
+    assert agents["p0"]["real"]["by_seed"] == pytest.approx([0.2, 0.3, 0.4])
+    assert agents["p1"]["against_first"]["difference"] == pytest.approx(0.2)
 
 
 def test_parts_are_in_order_and_filled_in(tmp_path: Path) -> None:

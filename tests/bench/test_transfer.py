@@ -119,11 +119,12 @@ def test_without_a_simulator_the_dream_is_measured(bundle: Bundle, agents: dict[
     config = replace(bundle.config, thresholds={}, image_decoder=None)
     poor = replace(bundle, references=references, config=config, image_decoder=None, path=None)
     ckpt = save_checkpoint(tmp_path / "poor", poor)
-    results = Transfer(ckpt=str(ckpt), agents=(str(agents["ppo"]),), **SMALL).measure(tmp_path, progress=False)
+    benchmark = Transfer(ckpt=str(ckpt), agents=(str(agents["ppo"]),), **SMALL)
+    results = benchmark.measure(progress=False)
     notes = "\n".join(results.notes)
     assert "only the dream was measured, not reality: the recordings have no simulator states" in notes
     assert "success in the dream was not measured: the checkpoint has no threshold" in notes
-    assert "no videos: checkpoint 'small' has no image decoder" in notes
+    assert benchmark.illustrate(results, tmp_path)[0].startswith("no videos: checkpoint 'small' has no image decoder")
     assert set(results.episodes["agents"]["ppo"]) == {"dream"}
     assert results.summary["agents"]["ppo"].keys() == {"dream"} and "| ppo | – | – |" in results.table()
 

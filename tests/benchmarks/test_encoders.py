@@ -7,16 +7,17 @@ import pytest
 import torch
 
 from benchmarks.encoders import candidates, encode_all, probe_errors, sample_frames
-from rla_gym.data import CollectConfig, EpisodeDataset, collect
+from rla_gym.data import EpisodeDataset
 from rla_gym.data.store import split_episodes
 from rla_gym.evaluation.probe import ProbeConfig
 from rla_gym.models.student import StudentConfig, make_student
+from tests.recording import record
 
 
 @pytest.fixture(scope="module")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> EpisodeDataset:
     out = tmp_path_factory.mktemp("episodes")
-    return EpisodeDataset(collect(CollectConfig("push-cube", episodes=30, play=0.7, seed=6, workers=1, out=out)))
+    return record("push-cube", 30, out, play=0.7, seed=6)
 
 
 def test_the_probe_is_measured_on_episodes_that_no_student_saw(dataset: EpisodeDataset) -> None:

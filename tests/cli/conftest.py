@@ -10,6 +10,7 @@ import pytest
 
 from rla_gym.cli import main
 from tests.narrow import narrow_presets
+from tests.recording import workers_in_threads
 
 EPISODES, SEED = 4, 1
 STAGES = ("autoencoder", "features", "flow", "decoder", "image-decoder")
@@ -72,7 +73,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Made:
     made = Made(tmp_path_factory.mktemp("cli"))
     encoder = ["encoder", "--backbone", "vit_tiny_patch16_224", "--layer", "1", "--weights", "random:0"]
     commands = (made.collect(), [*encoder, "--out", made.encoder], made.encode(), made.train(), made.export())
-    with narrow_presets():
+    with narrow_presets(), workers_in_threads():
         for arguments in commands:
             assert main(arguments) == 0
     return made

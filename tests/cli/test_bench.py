@@ -40,6 +40,7 @@ def test_a_run_writes_below_the_present_folder(
         (["nothing"], "no benchmark is called 'nothing'"),
         (["ranking", "--agents", "a.zip"], "1 policies: expected at least 3"),
         (["transfer", "--agents", "none.zip"], "no agent at none.zip"),
+        (["transfer", "--agents", "a.zip", "--episodes", "0"], "--episodes 0: expected"),
         (["suite", "none.toml"], "no protocol file at none.toml"),
     ],
 )

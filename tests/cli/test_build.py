@@ -13,6 +13,7 @@ from rla_gym.cli.build import build, collect
 from rla_gym.cli.recipes import RECIPES, SOMEWHERE, Recipe
 from rla_gym.data import EpisodeDataset
 from tests.cli.conftest import EPISODES, SEED, STAGES, Made
+from tests.recording import workers_in_threads
 
 
 def small(recipe: Recipe) -> Recipe:
@@ -23,7 +24,17 @@ def small(recipe: Recipe) -> Recipe:
         stages[stage] = type(getattr(recipe.train, stage))(steps=2, batch_size=2, held_out=4)
     stages["image_decoder"] = replace(stages["image_decoder"], max_frames=8)
     return Recipe(
-        collects=(replace(recipe.collects[0], episodes=EPISODES, play=0.25, goal_blind=0.0, noise=0.1, seed=SEED),),
+        collects=(
+            replace(
+                recipe.collects[0],
+                episodes=EPISODES,
+                play=0.25,
+                goal_blind=0.0,
+                noise=0.1,
+                seed=SEED,
+                camera="agentview",
+            ),
+        ),
         encoder=replace(recipe.encoder, backbone="vit_tiny_patch16_224", layer=1, weights="random:0"),
         encode=replace(recipe.encode, pca=12, precision="no"),
         train=replace(recipe.train, tensorboard=False, **stages),
@@ -43,8 +54,9 @@ def test_build(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -
 def test_what_several_collections_record_is_merged(tmp_path: Path) -> None:
     recipe = RECIPES["push-cube"]
     few = replace(recipe, collects=tuple(replace(collect, episodes=2, workers=1) for collect in recipe.collects))
-    for _ in range(2):  # the second time all is there
-        collect(few.at(tmp_path, tmp_path / "out"))
+    with workers_in_threads():
+        for _ in range(2):  # the second time all is there
+            collect(few.at(tmp_path, tmp_path / "out"))
     assert sorted(path.name for path in tmp_path.iterdir()) == ["data", "data-1", "data-2"]
     whole = EpisodeDataset(few.at(tmp_path, tmp_path / "out").encode.data)
     assert len(whole) == 4

@@ -20,7 +20,7 @@ from rla_gym.cli.threads import use_threads
 @pytest.mark.parametrize(
     ("arguments", "told"),
     [
-        (["collect", "--task", "push-cubes", "--out", "OUT"], "no task is called 'push-cubes'; known tasks: push-cube"),
+        (["collect", "--task", "push-cubes", "--out", "OUT"], "'push-cubes' (did you mean push-cube or pull-cube?)"),
         (["collect", "--task", "push-cube", "--play", "1.5", "--out", "OUT"], "--play 1.5: expected a fin"),
         (["encode", "--data", "OUT", "--out", "OUT"], "no episodes at"),
         (["encoder", "--backbone", "vit_tiny_of_nobody", "--out", "OUT/e.safetensors"], "timm has no model"),
@@ -144,7 +144,7 @@ def test_rendering_that_is_not_there(command: list[str], tmp_path: Path) -> None
 def test_rendering_that_fails_in_worker_processes(settings: dict[str, str], tmp_path: Path) -> None:
     """MuJoCo imports, so the command begins; the first to notice that there is no context is a worker."""
     hidden = ("DISPLAY", "WAYLAND_DISPLAY", "PYOPENGL_PLATFORM")
-    collect = ["collect", "--task", "push-cube", "--episodes", "2", "--out", str(tmp_path / "out")]
+    collect = ["collect", "--task", "push-cube", "--episodes", "1", "--out", str(tmp_path / "out")]
     done = subprocess.run(
         [sys.executable, "-m", "rla_gym", *collect],
         env={name: value for name, value in os.environ.items() if name not in hidden} | settings,

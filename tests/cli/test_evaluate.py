@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from rla_gym.cli import main
 from rla_gym.cli.evaluate import fidelity_table
+from rla_gym.data import TokenStore
 from tests.cli.conftest import Made
 
 
@@ -22,6 +25,28 @@ def test_too_few_episodes_are_an_error_that_says_so(made: Made, capsys: pytest.C
     arguments = ["eval", "--ckpt", made.checkpoint, "--tokens", made.tokens, "--probe-steps", "1", "--count", "2"]
     assert main(arguments) == 2
     assert "record more episodes" in capsys.readouterr().err
+
+
+def test_a_recorded_robot_is_measured_in_tokens_and_has_a_video(
+    made: Made, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Its task has no simulator: nothing is asked of one, and the video is under the first name that is free."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(TokenStore, "split", lambda store, part: np.arange(1))
+
+    def unknown(name: str) -> str:
+        raise ValueError(f"no task is called {name!r}")
+
+    monkeypatch.setattr("rla_gym.tasks.simulated.canonical_name", unknown)
+    (tmp_path / "dream_vs_recording.mp4").write_text("mine")
+    arguments = ["eval", "--ckpt", made.checkpoint, "--tokens", made.tokens, "--count", "4", "--videos", "1"]
+    assert main([*arguments, "--data", made.data, "--out", "eval.json"]) == 0
+    told = capsys.readouterr().out
+    assert "| chunks | token error / nothing moves |" in told and "push-cube has no simulator" in told
+    assert (tmp_path / "dream_vs_recording-2.mp4").is_file()
+    assert len(json.loads((tmp_path / "eval.json").read_text())["recorded"]["ratio"]) >= 1
+    assert main([*arguments, "--video", "dream_vs_recording.mp4"]) == 2
+    assert "is not replaced" in capsys.readouterr().err
 
 
 def test_table() -> None:

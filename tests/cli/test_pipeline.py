@@ -12,9 +12,13 @@ import pytest
 import torch
 
 from rla_gym.checkpoint import load_checkpoint
-from rla_gym.cli import main
+from rla_gym.cli import UNFINISHED, main
+from rla_gym.cli.budget import within_budget
+from rla_gym.cli.commands import parse
+from rla_gym.cli.inspect import card_of
 from rla_gym.trained import TrainedRun
 from tests.cli.conftest import EPISODES, STAGES, Made
+from tests.recording import workers_in_threads
 
 
 def test_collect_writes_what_was_asked_for(made: Made) -> None:
@@ -73,7 +77,8 @@ def test_merge_joins_data_sets(made: Made, tmp_path: Path, capsys: pytest.Captur
     out, more = str(tmp_path / "out"), str(tmp_path / "more")
     collect = ["collect", "--task", "push-cube", "--episodes", "1", "--play", "0", "--goal-blind", "0"]
     collect += ["--camera", "agentview"]
-    assert main([*collect, "--interrupted", "1", "--seed", "9", "--workers", "1", "--out", more]) == 0
+    with workers_in_threads():
+        assert main([*collect, "--interrupted", "1", "--seed", "9", "--workers", "1", "--out", more]) == 0
     assert main(["merge", made.data, more, "--out", out]) == 0
     assert f"{EPISODES + 1} episodes" in capsys.readouterr().out
     assert main(["inspect", out]) == 0
@@ -114,8 +119,13 @@ def test_train_refuses_other_settings(made: Made, capsys: pytest.CaptureFixture[
 def test_train_stops_when_the_time_is_over(made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     arguments = ["train", "features", "--tokens", made.tokens, "--out", str(tmp_path), "--steps", "100000",
                  "--batch-size", "2", "--no-tensorboard", "--minutes", "0.001"]  # fmt: skip
-    assert main(arguments) == 0
-    assert "stopped by max_seconds; the same command goes on" in capsys.readouterr().out
+    assert main(arguments) == UNFINISHED
+    told = capsys.readouterr().err
+    assert "0.001 minutes are over; features lacks" in told and "of 100,000 steps: about" in told
+    assert "at the speed so far; the same command resumes" in told
+    card = card_of(str(tmp_path / "features"))
+    assert "of 100000" in card and "Unfinished: stopped at step" in card
+    assert "autoencoder and flow not trained yet" in card_of(str(tmp_path))
     assert 0 < json.loads((tmp_path / "features" / "latest.json").read_text())["step"] < 100_000
 
 
@@ -175,7 +185,8 @@ def test_a_stopped_autoencoder_is_not_built_on(made: Made, tmp_path: Path, capsy
               "--out", str(tmp_path / "checkpoint")]  # fmt: skip
     for command in ([*flow, "--out", other.run], export):
         assert main(command) == 2
-        assert "was stopped at step 2 of 9" in capsys.readouterr().err
+        told = capsys.readouterr().err
+        assert "stopped at step 2 of 9, 7 are missing" in told and "--unfinished" in told
     assert main([*export, "--unfinished"]) == 0
     assert load_checkpoint(tmp_path / "checkpoint").config.steps == 1
 
@@ -187,3 +198,23 @@ def test_too_short_episodes_are_told_before_any_training(
     assert main([*train, "--chunk", "40"]) == 2
     assert "has the 121 frames of 3 chunks of 40 actions" in capsys.readouterr().err
     assert not (tmp_path / "run").exists()
+
+
+def test_budgets_plan_the_steps_of_a_quick_training_and_given_steps_come_first() -> None:
+    def planned(*more: str) -> list[int]:
+        command = parse(["train", "quick", "--tokens", "t", "--out", "o", *more]).model  # type: ignore[attr-defined]
+        names = ("autoencoder", "features", "flow", "decoder", "image_decoder")
+        return [int(within_budget(getattr(command, name), command.budget).steps) for name in names]
+
+    assert planned() == planned("--budget", "medium") == [800, 3000, 8000, 0, 400]
+    assert planned("--budget", "small") == [200, 750, 2000, 0, 100]
+    assert planned("--budget", "large", "--flow.steps", "8000") == [2400, 9000, 8000, 0, 1200]
+
+
+def test_an_unfinished_run_says_all_that_is_missing(
+    made: Made, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    shutil.copytree(Path(made.run) / "autoencoder", tmp_path / "run" / "autoencoder")
+    arguments = ["export", "--run", str(tmp_path / "run"), "--tokens", made.tokens, "--data", made.data]
+    assert main([*arguments, "--out", str(tmp_path / "checkpoint")]) == 2
+    assert "is unfinished: features has not begun; flow has not begun" in capsys.readouterr().err

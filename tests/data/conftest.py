@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from rla_gym.data import CollectConfig, EpisodeDataset, collect
+from rla_gym.data import CollectConfig, EpisodeDataset
+from tests.recording import collect_here
 
 EPISODES = 10
 
@@ -43,7 +44,7 @@ def encoder() -> PatchColours:
 @pytest.fixture(scope="session")
 def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("collected") / "push-cube"
-    return collect(CollectConfig("push-cube", EPISODES, play=0.3, goal_blind=0.2, seed=6, workers=2, out=out))
+    return collect_here(CollectConfig("push-cube", EPISODES, play=0.3, goal_blind=0.2, seed=6, out=out))
 
 
 @pytest.fixture

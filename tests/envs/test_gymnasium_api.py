@@ -200,7 +200,6 @@ def test_wrappers_of_observations_and_rewards(checkpoint: Path) -> None:
 
 @pytest.mark.parametrize("name", IDS)
 def test_videos(checkpoint: Path, name: str, tmp_path: Path) -> None:
-    pytest.importorskip("moviepy", reason="Gymnasium's RecordVideo writes with moviepy")
     with warnings.catch_warnings():
         warnings.simplefilter("default")  # moviepy's own
         plain: gym.Env[Any, Any] = make(name, checkpoint, render_mode="rgb_array", max_episode_steps=3)
@@ -251,3 +250,12 @@ def test_rllib_learns_in_it_unmodified(checkpoint: Path) -> None:
         finally:
             algorithm.stop()
             ray.shutdown()
+
+
+NATIVE = [name for name in rla_gym.__all__ if name.endswith("Env") and not name.endswith("VecEnv")]
+
+
+@pytest.mark.parametrize("name", NATIVE)
+def test_a_direct_base_is_gymnasiums(name: str) -> None:
+    """skrl's `wrap_env` looks no further to know whose environment it is given."""
+    assert any(base.__module__.startswith("gymnasium.") for base in getattr(rla_gym, name).__bases__)

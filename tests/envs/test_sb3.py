@@ -103,7 +103,6 @@ def test_stable_baselines_wrappers_go_on_top(bundle: Bundle) -> None:
 def test_videos(checkpoint: Path, tmp_path: Path) -> None:
     env = RLAWorldVecEnv(checkpoint, 2)
     assert env.metadata["render_fps"] == 2  # 10 control steps a second in chunks of 4
-    pytest.importorskip("moviepy", reason="VecVideoRecorder writes with moviepy")
     recorder = VecVideoRecorder(env, str(tmp_path), lambda step: step == 0, video_length=3)
     recorder.reset()
     shown = [env.render()]

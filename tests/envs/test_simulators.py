@@ -2,11 +2,19 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
 import pickle
+import re
+import subprocess
+import sys
+import threading
+from pathlib import Path
 
 import numpy as np
 import pytest
 
+from rla_gym.data.workers import REIMPORTED, died, spawned
 from rla_gym.envs.simulators import LocalSimulators, WorkerSimulators
 from rla_gym.tasks.offscreen import RenderingError
 
@@ -52,8 +60,8 @@ def test_simulators_of_workers_do_not_travel() -> None:
     with pytest.raises(TypeError, match="workers=0"):
         pickle.dumps(simulators)
     simulators.close()
-    with pytest.raises(RuntimeError, match="closed"):
-        simulators.start({0: 0})
+    with pytest.raises(RuntimeError, match="closed: reset"):
+        simulators.step({0: np.zeros((1, 2))})
 
 
 def test_options_and_modules_reach_simulators_wherever_they_are() -> None:
@@ -91,3 +99,47 @@ def test_success_ends_a_chunk_unless_it_is_to_be_whole() -> None:
     elsewhere.start({0: state})
     assert elsewhere.step(still, whole=True)[0].steps == 4
     elsewhere.close()
+
+
+def test_another_thread_is_one_line() -> None:
+    simulators, errors = LocalSimulators("push-cube"), []
+    simulators.start({0: 0})
+
+    def step() -> None:
+        try:
+            simulators.step({0: np.zeros((1, 2))})
+        except RenderingError as error:
+            errors.append(str(error))
+
+    thread = threading.Thread(target=step)
+    thread.start()
+    thread.join()
+    assert len(errors) == 1 and "in another thread" in errors[0] and "\n" not in errors[0]
+    assert simulators.step({0: np.zeros((1, 2))})[0].steps == 1  # here it goes on
+    simulators.close()
+
+
+def test_a_worker_that_imports_a_script_without_a_guard_starts_no_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What `multiprocessing` sets while a spawned process imports its parent's script."""
+    monkeypatch.setattr(multiprocessing.current_process(), "_inheriting", True, raising=False)
+    with pytest.raises(SystemExit) as stopped, spawned(print, (), 1):
+        pass
+    assert stopped.value.code == REIMPORTED
+
+
+@pytest.mark.parametrize(("status", "told"), [(REIMPORTED, "__main__.*workers=0"), (9, "without a word .exit code 9")])
+def test_why_a_worker_died_is_one_line(status: int, told: str) -> None:
+    process = multiprocessing.get_context("fork").Process(target=os._exit, args=(status,))
+    process.start()
+    process.join()
+    text = died("a simulator process", process)
+    assert re.search(told, text) and "\n" not in text
+
+
+@pytest.mark.slow
+def test_a_flat_script_is_told_of_the_guard(tmp_path: Path) -> None:
+    script = tmp_path / "flat.py"
+    script.write_text("import rla_gym\nrla_gym.RLARealVecEnv(num_envs=2, start='task', workers=2).reset()\n")
+    run = subprocess.run([sys.executable, script], capture_output=True, text=True, timeout=300)
+    last = run.stderr.splitlines()[-1]
+    assert run.returncode == 1 and "__main__" in last and "workers=0" in last

@@ -258,7 +258,6 @@ def test_gymnasiums_wrappers_go_on_top(bundle: Bundle) -> None:
 
 def test_videos(bundle: Bundle, tmp_path: Path) -> None:
     """Of the first environment's first episode, with the others beside it."""
-    pytest.importorskip("moviepy", reason="Gymnasium's RecordVideo writes with moviepy")
     options = {**OPTIONS, "success_threshold": 0.0, "end_with_reference": False, "time_limit": 4}
     env = RLAWorldVectorEnv(bundle, 3, render_mode="rgb_array", **options)
     with warnings.catch_warnings():

@@ -6,7 +6,8 @@ import pytest
 import torch
 from torch.nn import functional as F
 
-from rla_gym.data import CollectConfig, EpisodeDataset, TokenStore, collect, encode_dataset
+from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset
+from tests.recording import record
 
 
 class PooledPixels:
@@ -26,7 +27,7 @@ class PooledPixels:
 @pytest.fixture(scope="session")
 def dataset(tmp_path_factory: pytest.TempPathFactory) -> EpisodeDataset:
     out = tmp_path_factory.mktemp("episodes")
-    return EpisodeDataset(collect(CollectConfig("push-cube", episodes=40, play=0.7, seed=6, workers=1, out=out)))
+    return record("push-cube", 40, out, play=0.7, seed=6)
 
 
 @pytest.fixture(scope="session")

@@ -7,11 +7,12 @@ import numpy as np
 import pytest
 import torch
 
-from rla_gym.data import CollectConfig, EpisodeDataset, TokenStore, collect, encode_dataset
+from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset
 from rla_gym.models.encoder import Encoder
 from rla_gym.trained import TrainedRun
 from rla_gym.training.distill import DistillTraining, trained_student
 from rla_gym.training.loop import LoopConfig, fit
+from tests.recording import record
 
 QUIET = {"tensorboard": False, "progress": False, "cpu": True}
 
@@ -74,15 +75,13 @@ def test_what_is_killed_goes_on_to_the_same_weights(store: TokenStore, dataset: 
 def test_a_student_encodes_a_data_set(dataset: EpisodeDataset, store: TokenStore, tmp_path: Path) -> None:
     training(store, dataset).model.save(tmp_path / "student.safetensors")
     student = Encoder.load(tmp_path / "student.safetensors")
-    small = EpisodeDataset(
-        collect(CollectConfig("push-cube", episodes=1, play=1.0, seed=6, workers=1, out=tmp_path / "data"))
-    )
+    small = record("push-cube", 1, tmp_path / "data", play=1.0, seed=6)
     encoded = encode_dataset(small, student, tmp_path / "tokens", progress=False)
     assert encoded.tokens.shape[1:] == store.tokens.shape[1:]
     assert encoded.info["encoder"] == {"name": student.name, "hash": student.hash}
 
 
 def test_refuses_another_data_set(store: TokenStore, tmp_path: Path) -> None:
-    other = EpisodeDataset(collect(CollectConfig("push-cube", episodes=1, seed=9, workers=1, out=tmp_path)))
+    other = record("push-cube", 1, tmp_path, seed=9)
     with pytest.raises(ValueError, match="give the data set that was encoded"):
         training(store, other)

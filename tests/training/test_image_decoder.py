@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from rla_gym.data import CollectConfig, EpisodeDataset, collect
 from rla_gym.models.image_decoder import ImageDecoderConfig
 from rla_gym.training.image_decoder import ImageDecoderTraining
 from rla_gym.training.loop import LoopConfig, fit, load_weights
 from rla_gym.training.metrics import psnr, ssim_map
+from tests.recording import record
 
 QUIET = {"tensorboard": False, "progress": False, "cpu": True}
 
@@ -75,7 +75,7 @@ def test_resumes(store, dataset, config, tmp_path):
 
 
 def test_refuses_another_data_set(store, config, tmp_path):
-    other = EpisodeDataset(collect(CollectConfig("push-cube", episodes=1, seed=9, workers=1, out=tmp_path)))
+    other = record("push-cube", 1, tmp_path, seed=9)
     with pytest.raises(ValueError, match="give the data set that was encoded"):
         training(store, other, config)
 

@@ -55,8 +55,8 @@ def scan(file: Any, path: Path) -> Headers:
     seeds: list[int] = []
     for number, name in enumerate(names):
         group, where = data[name], f"{path}: {name}"
-        _expect_present(group, [frame_place, *kept], where)
-        lengths.append(_check_episode(group, frame_place, spec, where))
+        datasets = _datasets(group, [frame_place, *kept], where)
+        lengths.append(_check_episode(group, datasets, frame_place, spec, where))
         sources.append(str(group.attrs.get("source", "unknown")))
         successes.append(bool(_integer(group, "success", where, 0, 1, default=0)))
         seeds.append(_integer(group, "seed", where, -(2**63), 2**63 - 1, default=number))
@@ -84,25 +84,29 @@ def default_rewards(steps: int, success: bool) -> np.ndarray:
     return rewards
 
 
-def _expect_present(group: Any, places: list[str], where: str) -> None:
-    """A ValueError unless an episode has the datasets `places`, and no others of `DATASETS`."""
+def _datasets(group: Any, places: list[str], where: str) -> dict[str, Any]:
+    """An episode's datasets by their place; a ValueError unless they are `places`, and no others of `DATASETS`."""
+    found = {place: group.get(place) for place in {*places, *DATASETS.values(), "rewards"}}
     for place in places:
-        if not hasattr(group.get(place), "shape"):
+        if not hasattr(found[place], "shape"):
             raise ValueError(
                 f"{where} has no {place!r}, which all episodes must have or none: it holds {sorted(group)[:9]}; record "
                 "it again, or remove the episode and renumber the others"
             )
-    extra = [place for place in DATASETS.values() if place in group and place not in places]
+    extra = [place for place in DATASETS.values() if found[place] is not None and place not in places]
     if extra:
         raise ValueError(f"{where} has {extra[0]!r}, which demo_0 has not: all episodes must hold the same datasets")
+    return {place: dataset for place, dataset in found.items() if dataset is not None}
 
 
-def _check_episode(group: Any, frame_place: str, spec: Mapping[str, Any], where: str) -> int:
+def _check_episode(
+    group: Any, datasets: Mapping[str, Any], frame_place: str, spec: Mapping[str, Any], where: str
+) -> int:
     """Check one episode's types, shapes and values against num_samples and the spec; return its number of frames."""
     if "num_samples" not in group.attrs:
         raise ValueError(f"{where} has no attribute num_samples: write it with `write_dataset`")
     samples = _integer(group, "num_samples", where, 1, 2**31)
-    length, frames = samples + 1, group[frame_place]
+    length, frames = samples + 1, datasets[frame_place]
     expected: dict[str, tuple[int, ...]] = {
         "actions": (samples, len(spec["action_low"])),
         "proprio": (length, int(spec["proprio_size"])),
@@ -117,9 +121,9 @@ def _check_episode(group: Any, frame_place: str, spec: Mapping[str, Any], where:
     if frames.dtype != np.uint8:
         raise ValueError(f"{where}: frames are {frames.dtype}, expected uint8 from 0 to 255: write them again so")
     for name, place in DATASETS.items():
-        if place not in group:
+        if place not in datasets:
             continue
-        dataset = group[place]
+        dataset = datasets[place]
         shape = dataset.shape
         if (name in expected and shape != expected[name]) or len(shape) != 2 or shape[0] != samples + EXTRA_ROWS[name]:
             raise ValueError(
@@ -130,8 +134,8 @@ def _check_episode(group: Any, frame_place: str, spec: Mapping[str, Any], where:
         values = canonical(name, dataset[()], where)
         if name == "actions":
             check_bounds(values, spec, where)
-    if "rewards" in group:
-        rewards = group["rewards"]
+    if "rewards" in datasets:
+        rewards = datasets["rewards"]
         if getattr(rewards, "shape", None) != (samples,):
             raise ValueError(
                 f"{where}: rewards have shape {getattr(rewards, 'shape', None)}, expected ({samples},), one a step"

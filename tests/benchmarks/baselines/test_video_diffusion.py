@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from importlib.util import find_spec
 from pathlib import Path
 
 import numpy as np
@@ -18,7 +19,7 @@ from rla_gym.noise import make_keys
 from rla_gym.training.loop import LoopConfig, fit, load_weights
 from tests.benchmarks.baselines.checks import QUIET, check_batches, check_prediction, check_resume, some_rows
 
-pytest.importorskip("diffusers")
+pytestmark = pytest.mark.skipif(find_spec("diffusers") is None, reason="video diffusion is built with diffusers")
 
 
 def training(episodes: Recorded, encoder: Encoder, seed: int = 0, batch: int = 4, width: int = 8) -> VideoTraining:

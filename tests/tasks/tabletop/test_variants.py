@@ -6,7 +6,6 @@ from hashlib import sha256
 import numpy as np
 import pytest
 
-from rla_gym.data import CollectConfig, EpisodeDataset, collect
 from rla_gym.tasks import make_task
 from rla_gym.tasks.tabletop import base
 from rla_gym.tasks.tabletop.blocks import BALLS, BLOCKS
@@ -14,6 +13,7 @@ from rla_gym.tasks.tabletop.simulation import Simulation
 from rla_gym.tasks.tabletop.t_shape import SHAPES
 from rla_gym.tasks.tabletop.tools import HOOKS, POSTS
 from rla_gym.tasks.tabletop.variants import VARIANTS, combinations
+from tests.recording import record
 
 TASKS = ["push-cube", "push-t", "roll-ball", "poke-cube", "pull-cube"]
 PARTS = [(POSTS, BLOCKS), (POSTS, SHAPES), (POSTS, BALLS), (HOOKS, BLOCKS)]
@@ -92,8 +92,7 @@ def test_the_scene_that_data_was_recorded_in_stays_the_same(name, monkeypatch):
 
 
 def test_data_sets_say_which_variant_they_are_of(tmp_path):
-    config = CollectConfig("push-cube@unseen", 3, play=1.0, workers=1, out=tmp_path / "episodes")
-    with EpisodeDataset(collect(config)) as dataset:
+    with record("push-cube@unseen", 3, tmp_path / "episodes", play=1.0) as dataset:
         assert dataset.task_name == dataset.spec["name"] == "push-cube@unseen"
         episode = dataset.episode(1)
         task = make_task(dataset.task_name)

@@ -126,8 +126,8 @@ def duration(seconds: float) -> str:
 
 
 def plural(unit: str, count: int) -> str:
-    """A counted noun: "1 batch", "2 batches"."""
-    return unit if count == 1 else f"{unit}{'es' if unit.endswith(('s', 'ch', 'x')) else 's'}"
+    """A counted noun: "1 frame", "2 frames"."""
+    return unit if count == 1 else f"{unit}s"
 
 
 def _bar(total: int, title: str, unit: str, done: int) -> Any:

@@ -6,8 +6,8 @@ import sys
 
 import pytest
 
-from rla_gym import progress
-from rla_gym.progress import Progress, duration, tracked
+from rla_gym.utils import progress
+from rla_gym.utils.progress import Progress, duration, tracked
 
 
 class Clock:
