@@ -24,7 +24,17 @@ def small(recipe: Recipe) -> Recipe:
         stages[stage] = type(getattr(recipe.train, stage))(steps=2, batch_size=2, held_out=4)
     stages["image_decoder"] = replace(stages["image_decoder"], max_frames=8)
     return Recipe(
-        collects=(replace(recipe.collects[0], episodes=EPISODES, play=0.25, goal_blind=0.0, noise=0.1, seed=SEED),),
+        collects=(
+            replace(
+                recipe.collects[0],
+                episodes=EPISODES,
+                play=0.25,
+                goal_blind=0.0,
+                noise=0.1,
+                seed=SEED,
+                camera="agentview",
+            ),
+        ),
         encoder=replace(recipe.encoder, backbone="vit_tiny_patch16_224", layer=1, weights="random:0"),
         encode=replace(recipe.encode, pca=12, precision="no"),
         train=replace(recipe.train, tensorboard=False, **stages),
