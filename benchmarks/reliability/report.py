@@ -34,7 +34,8 @@ def table(result: dict[str, Any]) -> str:
     if result.get("mended"):
         note += f" What was wrong is mended since: {'; '.join(result['mended'])}."
     for hunt in result.get("again", ()):
-        note += f" Since then, at {hunt['commit'][:8]}: {hunt['kills']} kills of seed {hunt['seed']}, {hunt['wrong']} wrong."
+        commit, kills, wrong = hunt["commit"][:8], hunt["kills"], hunt["wrong"]
+        note += f" Since then, at {commit}: {kills} kills of seed {hunt['seed']}, {wrong} wrong."
     return "\n".join([*lines, "", note])
 
 
