@@ -102,8 +102,8 @@ def test_video_diffusion_needs_frames_and_the_stores_encoder(
     )  # fmt: skip
     with pytest.raises(ValueError, match="give the data set"):
         main(video)
-    with pytest.raises(FileNotFoundError, match=r"encoder\.safetensors"):
-        main(replace(video, encoder=None))
+    with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
+        main(replace(video, encoder=tmp_path / "none.safetensors"))
     shutil.rmtree(tmp_path / "video", ignore_errors=True)
 
 
