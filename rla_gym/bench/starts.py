@@ -6,12 +6,16 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
+import torch
 
 from rla_gym.bundle import Bundle
 from rla_gym.reference_data import load_references
 from rla_gym.references import PARTS, References
+from rla_gym.rewards import VideoReward
 
 HELD_OUT = ("test", "validation")
+BLOCK = 256
+"""Frames whose goal distances are computed at a time."""
 STREAM = 101
 """Of the draws of starts."""
 
@@ -69,8 +73,8 @@ def held_out_starts(
 
     Args:
         dataset: other recordings than the checkpoint's references, see `load_references`.
-        later_frames: where recordings are fewer than `count`, start at later frames of them too, with a chunk left;
-            without it each recording gives its first frame alone.
+        later_frames: where recordings are fewer than `count`, start at later frames of them too, with a chunk left and
+            the goal not reached; without it each recording gives its first frame alone.
 
     Raises:
         ValueError: `count` is under 1, or a dataset that does not fit the checkpoint.
@@ -87,9 +91,9 @@ def held_out_starts(
     if missing and later_frames:
         lengths = references.lengths.cpu().numpy()
         left = [(e, f) for e in chosen for f in range(1, max(1, int(lengths[e]) - bundle.config.chunk))]
-        picked = rng.permutation(len(left))[:missing]
-        episode = np.concatenate([episode, np.array([left[i][0] for i in picked], np.int64)])
-        frame = np.concatenate([frame, np.array([left[i][1] for i in picked], np.int64)])
+        drawn = np.array([left[i] for i in rng.permutation(len(left))], np.int64).reshape(-1, 2)
+        later = _unsolved(replace(bundle, references=references), drawn, missing)
+        episode, frame = np.concatenate([episode, later[:, 0]]), np.concatenate([frame, later[:, 1]])
     if len(episode) < count:
         more = "" if later_frames else "--later-frames starts at later frames too, "
         notes = (
@@ -99,6 +103,25 @@ def held_out_starts(
         )
     seeds = seed * count + np.arange(len(episode))
     return Starts(references, episode.astype(np.int64), frame, seeds, notes)
+
+
+def _unsolved(bundle: Bundle, drawn: np.ndarray, count: int) -> np.ndarray:
+    """The first `count` of the frames `drawn` (n, 2: episode, frame) whose goal distance is over the threshold.
+
+    Who starts at the goal has nothing to do: such starts would make every agent look good, and every two sides agree.
+    """
+    kept: list[np.ndarray] = []
+    for first in range(0, len(drawn), BLOCK):
+        if sum(map(len, kept)) >= count:
+            break
+        block = drawn[first : first + BLOCK]
+        episodes, frames = torch.from_numpy(block).T
+        tokens = bundle.standardize(bundle.references.tokens[bundle.references.rows(episodes, frames)])
+        reward = VideoReward(bundle, len(block))
+        reward.reset(torch.arange(len(block)), episodes, tokens)
+        over = reward.goal_distance >= (0.0 if reward.threshold is None else reward.threshold)
+        kept.append(block[over.numpy()])
+    return np.concatenate([np.zeros((0, 2), np.int64), *kept])[:count]
 
 
 def _recordings(references: References, count: int, where: str) -> tuple[np.ndarray, tuple[str, ...]]:

@@ -8,9 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from rla_gym.bench.starts import held_out_starts
+from rla_gym.bench.starts import Starts, held_out_starts
 from rla_gym.bundle import Bundle
 from rla_gym.references import PARTS
+from rla_gym.rewards import VideoReward
 
 
 @pytest.fixture
@@ -43,6 +44,31 @@ def test_later_frames_leave_a_chunk(split: Bundle) -> None:
     assert (starts.frame[3:] > 0).all() and (starts.frame + split.config.chunk < lengths[starts.episode]).all()
     rows = split.references.starts.numpy()[starts.episode] + starts.frame
     np.testing.assert_array_equal(starts.rows, rows)
+
+
+def goal_distances(bundle: Bundle, starts: Starts) -> np.ndarray:
+    """(N,) in the metric of the checkpoint's reward."""
+    episodes, frames = torch.from_numpy(starts.episode), torch.from_numpy(starts.frame)
+    reward = VideoReward(bundle, len(starts))
+    tokens = bundle.standardize(bundle.references.tokens[bundle.references.rows(episodes, frames)])
+    reward.reset(torch.arange(len(starts)), episodes, tokens)
+    return reward.goal_distance.numpy()
+
+
+def test_later_frames_are_not_at_the_goal(split: Bundle) -> None:
+    def with_threshold(value: float) -> Bundle:
+        return replace(split, config=replace(split.config, thresholds={"l2/moving": value}))
+
+    every = held_out_starts(with_threshold(0.0), 40, 0, later_frames=True)
+    distances = goal_distances(split, every)
+    middle = float(np.median(distances[3:]))
+    away = held_out_starts(with_threshold(middle), 40, 0, later_frames=True)
+    assert (goal_distances(split, away)[3:] >= middle).all() and (distances[3:] < middle).sum() > 10
+    # The first frames stay whatever their distance, and the others in the order that they were drawn in.
+    np.testing.assert_array_equal(away.episode[:3], every.episode[:3])
+    kept = every.take(np.flatnonzero(distances[3:] >= middle) + 3)
+    np.testing.assert_array_equal(away.episode[3 : 3 + len(kept)], kept.episode)
+    np.testing.assert_array_equal(away.frame[3 : 3 + len(kept)], kept.frame)
 
 
 def test_without_held_out_recordings_a_note_says_so(split: Bundle) -> None:
