@@ -21,7 +21,7 @@ COLUMNS = {
 
 
 def table(result: dict[str, Any]) -> str:
-    """Markdown of a hunt's summary: a row a command, and what `earlier` hunts found that was mended."""
+    """Markdown of a hunt's summary: a row a command, what was mended since, and hunts after that."""
     rows = dict(result["stages"])
     rows["**all**"] = {name: sum(row.get(name, 0) for row in result["stages"].values()) for name in COLUMNS}
     lines = [f"| command | {' | '.join(COLUMNS.values())} |", f"|---|{'---|' * len(COLUMNS)}"]
@@ -33,11 +33,9 @@ def table(result: dict[str, Any]) -> str:
     )
     if result.get("mended"):
         note += f" What was wrong is mended since: {'; '.join(result['mended'])}."
-    for hunt in result.get("earlier", ()):
-        found = "; ".join(hunt["mended"])
-        note += (
-            f" Before, at {hunt['commit'][:8]}: {hunt['kills']} kills, {hunt['wrong']} wrong, mended since: {found}."
-        )
+    for hunt in result.get("again", ()):
+        commit, kills, wrong = hunt["commit"][:8], hunt["kills"], hunt["wrong"]
+        note += f" Since then, at {commit}: {kills} kills of seed {hunt['seed']}, {wrong} wrong."
     return "\n".join([*lines, "", note])
 
 

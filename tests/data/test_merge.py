@@ -15,6 +15,7 @@ from rla_gym.outputs import output
 from tests.recording import collect_here
 
 SETTINGS = CollectConfig("push-cube", 4, play=0.0, interrupted=1.0, noise=0.2, seed=9, workers=1)
+NAMES = [".episodes.hdf5.index.json", ".rla_gym.json", "card.json", "card.md", "episodes.hdf5", "merge.json"]
 
 
 @pytest.fixture(scope="session")
@@ -69,7 +70,7 @@ def test_card_tells_what_it_was_merged_from(collected, interrupted, merged):
     assert "Merged from 2 data sets" in shown and "interrupted 1.0" in shown and "goal_blind 0.2" in shown
     assert all(name in shown for name in names)
     assert shown.startswith((merged / "card.md").read_text())
-    assert sorted(os.listdir(merged)) == [".rla_gym.json", "card.json", "card.md", "episodes.hdf5", "merge.json"]
+    assert sorted(os.listdir(merged)) == NAMES
 
 
 def test_a_second_call_returns_at_once(collected, interrupted, merged):
@@ -182,4 +183,4 @@ def test_whole_or_not_at_all(collected, interrupted, merged, tmp_path, monkeypat
         (out / "card.json").write_text("{")
     (out / ".episodes.writing-99999999.hdf5").write_bytes(b"half")
     assert EpisodeDataset(merge([collected, interrupted], out)).hash == EpisodeDataset(merged).hash
-    assert sorted(os.listdir(out)) == [".rla_gym.json", "card.json", "card.md", "episodes.hdf5", "merge.json"]
+    assert sorted(os.listdir(out)) == NAMES

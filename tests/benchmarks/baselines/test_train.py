@@ -16,9 +16,10 @@ from benchmarks.baselines.models import STAGES, share_of
 from benchmarks.baselines.recorded import Recorded
 from benchmarks.baselines.train import Args, main, setting_of
 from benchmarks.baselines.trained import load_model
-from rla_gym.data import EpisodeDataset, TokenStore
+from rla_gym.data import TokenStore
 from rla_gym.files import read_json
 from rla_gym.models.encoder import Encoder
+from rla_gym.models.presets import PRESETS, tiny
 from tests.benchmarks.baselines.checks import some_rows
 
 pytestmark = pytest.mark.usefixtures("brief_timing", "narrow_presets")
@@ -90,9 +91,10 @@ def test_a_stopped_training_goes_on_to_the_same_end(args: Args) -> None:
 
 
 def test_video_diffusion_needs_frames_and_the_stores_encoder(
-    args: Args, recorded: EpisodeDataset, encoded: TokenStore, small_encoder: Encoder, tmp_path: Path
+    args: Args, small_encoder: Encoder, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pytest.importorskip("diffusers")
+    monkeypatch.setitem(PRESETS, "tiny", tiny)  # no video network is as small as the narrow one
     small_encoder.save(tmp_path / "encoder.safetensors")
     video = replace(
         args, model="video-diffusion", out=tmp_path / "video", encoder=tmp_path / "encoder.safetensors", samples=2,
@@ -100,8 +102,8 @@ def test_video_diffusion_needs_frames_and_the_stores_encoder(
     )  # fmt: skip
     with pytest.raises(ValueError, match="give the data set"):
         main(video)
-    with pytest.raises(FileNotFoundError, match=r"encoder\.safetensors"):
-        main(replace(video, encoder=None))
+    with pytest.raises(FileNotFoundError, match=r"none\.safetensors"):
+        main(replace(video, encoder=tmp_path / "none.safetensors"))
     shutil.rmtree(tmp_path / "video", ignore_errors=True)
 
 
