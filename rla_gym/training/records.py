@@ -16,7 +16,7 @@ import math
 import os
 import re
 import shutil
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from pathlib import Path
@@ -155,33 +155,37 @@ class RunRecords:
     def step(self) -> int:
         """Steps of the newest whole checkpoint; 0 where the run has not saved yet."""
         latest = self.latest()
-        return 0 if latest is None else int(read_json(latest / "state.json")["step"])
+        return 0 if latest is None else int(read_state(latest)["step"])
 
     def steps_a_second(self) -> float | None:
         """The speed that the log was last told; None where it has no such line."""
-        path = self.out / "log.jsonl"
         found = None
-        for line in path.read_text(encoding="utf-8").splitlines() if path.is_file() else ():
-            try:
-                speed = json.loads(line).get("steps_per_second")
-            except (json.JSONDecodeError, AttributeError):
-                continue  # cut short by a kill
-            found = speed if isinstance(speed, int | float) and speed > 0 else found
+        for _, entry in self._log_lines():
+            speed = entry.get("steps_per_second")
+            found = float(speed) if isinstance(speed, int | float) and 0 < speed < 1e9 else found
         return found
+
+    def _log_lines(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Lines of the log and the objects that they hold; what is none (cut short by a kill) is left out."""
+        path = self.out / "log.jsonl"
+        for line in path.read_text(encoding="utf-8", errors="replace").splitlines() if path.is_file() else ():
+            try:
+                entry = parse_json(line)
+            except ValueError:
+                continue
+            if isinstance(entry, dict):
+                yield line, entry
 
     def rewind_log(self, step: int) -> None:
         """Drops the lines after `step`, which the resumed run writes again, and what is no line of it (cut short)."""
         path = self.out / "log.jsonl"
         if not path.is_file():
             return
-        kept = []
-        for line in path.read_text(encoding="utf-8", errors="replace").splitlines():
-            try:
-                entry = parse_json(line)
-            except ValueError:
-                continue
-            if isinstance(entry, dict) and isinstance(entry.get("step"), int) and entry["step"] <= step:
-                kept.append(line + "\n")
+        kept = [
+            line + "\n"
+            for line, entry in self._log_lines()
+            if isinstance(entry.get("step"), int) and entry["step"] <= step
+        ]
         with atomic_path(path) as temporary:
             Path(temporary).write_text("".join(kept), encoding="utf-8")
 
