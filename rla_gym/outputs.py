@@ -16,7 +16,7 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
@@ -117,6 +117,10 @@ class Output:
         self.check(names)
         self._hashes |= dict.fromkeys(names)
         self._write()
+
+    def adopt(self, hashes: Mapping[str, str]) -> None:
+        """Take finished files for this command's, by their SHA-256; the manifest has them when it is written next."""
+        self._hashes |= {name: [digest] for name, digest in hashes.items()}
 
     def seal(self) -> None:
         """Note the content of all files, which are finished: whoever changes one keeps it. Folders are forgotten."""

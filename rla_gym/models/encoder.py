@@ -18,6 +18,7 @@ from torch.nn import functional as F
 
 from rla_gym.models.backbone import build_backbone, load_matching, normalization
 from rla_gym.models.encoder_weights import find_weights
+from rla_gym.tensors import read_tensors
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -180,18 +181,11 @@ class Encoder(nn.Module):
             ValueError: not a whole file of :meth:`save`, or one of a newer version.
             KeyError: a tensor is missing.
         """
-        from safetensors import SafetensorError, safe_open
-
         path = Path(path)
         if not path.is_file():
             raise FileNotFoundError(f"no encoder file at {path}; write one with `rla-gym encoder`")
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                metadata = file.metadata() or {}
-                names = file.keys()
-                tensors = {name: file.get_tensor(name).float() for name in names}
-        except SafetensorError as error:
-            raise ValueError(f"{path} is no whole safetensors file ({error}); copy or write it again") from error
+        stored, metadata = read_tensors(path, "copy or write it again")
+        tensors = {name: tensor.float() for name, tensor in stored.items()}
         if "config" not in metadata:
             raise ValueError(f"{path} holds no encoder configuration; it was not written by Encoder.save")
         fields = json.loads(metadata["config"])

@@ -16,6 +16,7 @@ from safetensors.torch import load_file
 from torch import nn
 
 from rla_gym.extras import require
+from rla_gym.files import check_readable
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
@@ -147,6 +148,7 @@ def _latest_files(run: Path, keys: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _read_weights(path: Path) -> Mapping[str, torch.Tensor]:
+    check_readable(path)
     if path.suffix == ".safetensors":
         return load_file(path)
     loaded = torch.load(path, map_location="cpu", weights_only=True)
