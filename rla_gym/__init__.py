@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from rla_gym.envs.vector import RLAWorldVectorEnv
     from rla_gym.envs.world import RLAWorldEnv
     from rla_gym.envs.wrappers import SingleActions, UncertaintyPenalty, UncertaintyTruncation, VectorUncertaintyPenalty
+    from rla_gym.outputs import Output, output
     from rla_gym.reference_data import load_references
     from rla_gym.references import References
     from rla_gym.tasks import make_task, register_task, task_names
@@ -73,6 +74,9 @@ __all__ = [
     "task_names",
     # benchmarks
     "register_benchmark",
+    # a folder that a program writes
+    "Output",
+    "output",
     "__version__",
 ]
 
@@ -104,6 +108,8 @@ _PLACES = {
     "load_references": "rla_gym.reference_data",
     "save_checkpoint": "rla_gym.checkpoint",
     "make_task": "rla_gym.tasks",
+    "Output": "rla_gym.outputs",
+    "output": "rla_gym.outputs",
     "register_benchmark": "rla_gym.bench.registry",
     "register_task": "rla_gym.tasks",
     "task_names": "rla_gym.tasks",

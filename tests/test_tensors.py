@@ -41,6 +41,16 @@ def test_what_is_saved_comes_back(path: Path) -> None:
     assert torch.equal(tensors["w"], torch.arange(6.0).view(2, 3)) and bool(tensors["b"]) and metadata["x"] == "1"
 
 
+def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
+    metadata = {name: f"{name} \u00e4\n\x01" for name in "zyxwvutsabc"}
+    tensors = {"b": torch.zeros(3), "a": torch.ones(2, dtype=torch.int64)}
+    for number, order in enumerate((sorted(metadata), list(metadata))):
+        save_tensors(tmp_path / f"{number}", tensors, {name: metadata[name] for name in order})
+    assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
+    found, read = read_tensors(tmp_path / "0")
+    assert read.items() > metadata.items() and torch.equal(found["a"], tensors["a"])
+
+
 def test_a_flipped_bit_is_found(path: Path) -> None:
     data = bytearray(path.read_bytes())
     data[-3] ^= 4
