@@ -50,10 +50,10 @@ def test_a_device_has_one_name(fresh: Bundle) -> None:
 
 def test_what_is_replaced_is_moved_anew(fresh: Bundle) -> None:
     moved = fresh.to(META)
-    shifted = replace(fresh, mean=fresh.mean[:5])
+    shifted = replace(fresh, std=fresh.std[:5])
     assert shifted.to("cpu") is shifted
-    assert shifted.to(META) is not moved and len(shifted.to(META).mean) == 5
-    longer = replace(moved, mean=torch.zeros(3, device=META))
+    assert shifted.to(META) is not moved and len(shifted.to(META).std) == 5
+    longer = replace(moved, std=torch.zeros(3, device=META))
     assert longer.to(META) is longer
 
 

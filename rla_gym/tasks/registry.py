@@ -129,7 +129,9 @@ def make_task(name: str, **options: Any) -> Task:
     entry, environment, canonical = _resolve(name)
     _, _, variant = canonical.partition("@") if entry.variants else ("", "", "")
     factory = entry.load()
-    _check_options(canonical, factory, given, entry.family)
+    defaults = _check_options(canonical, factory, given, entry.family)
+    # What is the default anyhow is no choice: data that names it fits data that does not.
+    given = {key: value for key, value in given.items() if key not in defaults or defaults[key] != value}
     if variant and given.setdefault("variant", variant) != variant:
         raise ValueError(f"task {name!r} with variant={given['variant']!r}: give one of the two")
     task = factory(environment, **given) if entry.family else factory(**given)
@@ -206,17 +208,19 @@ def _unknown(name: str, why: str = "") -> ValueError:
     )
 
 
-def _check_options(name: str, factory: Callable[..., Task], options: dict[str, Any], family: bool) -> None:
-    """A ValueError for an option that the factory does not take."""
+def _check_options(name: str, factory: Callable[..., Task], options: dict[str, Any], family: bool) -> dict[str, Any]:
+    """Defaults of the options that the factory takes; a ValueError for one of `options` that it does not take."""
     try:
         parameters = list(inspect.signature(factory).parameters.values())[int(family) :]
     except ValueError:  # some objects of other languages have no signature
-        return
+        return {}
+    defaults = {each.name: each.default for each in parameters if each.default is not each.empty}
     if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
-        return
+        return defaults
     known = [parameter.name for parameter in parameters if parameter.kind is not parameter.VAR_POSITIONAL]
     unknown = [option for option in options if option not in known]
     if unknown:
         raise ValueError(
             f"task {name!r} has no option {', '.join(map(repr, unknown))}; it has {', '.join(known) or 'none'}"
         )
+    return defaults

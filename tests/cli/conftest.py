@@ -45,7 +45,7 @@ class Made:
     def collect(self) -> list[str]:
         shares = ["--play", "0.25", "--goal-blind", "0", "--noise", "0.1"]
         return ["collect", "--task", "push-cube", "--episodes", str(EPISODES), *shares, "--seed", str(SEED),
-                "--camera", "agentview", "--workers", "1", "--out", self.data]  # fmt: skip
+                "--max-steps", "47", "--workers", "1", "--out", self.data]  # fmt: skip
 
     def encode(self) -> list[str]:
         return ["encode", "--data", self.data, "--encoder", self.encoder, "--pca", "12", "--out", self.tokens]

@@ -32,7 +32,7 @@ def small(recipe: Recipe) -> Recipe:
                 goal_blind=0.0,
                 noise=0.1,
                 seed=SEED,
-                camera="agentview",
+                max_steps=47,
             ),
         ),
         encoder=replace(recipe.encoder, backbone="vit_tiny_patch16_224", layer=1, weights="random:0"),

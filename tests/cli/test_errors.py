@@ -28,7 +28,7 @@ from rla_gym.cli.threads import use_threads
         (["train", "flow", "--tokens", "OUT", "--out", "OUT"], "no finished token store"),
         (["train", "all", "--tokens", "OUT", "--out", "OUT"], "--data"),
         (["train", "flow", "--tokens", "OUT", "--out", "OUT", "--threads", "0"], "--threads 0: expected a whole"),
-        (["export", "--run", "OUT", "--tokens", "OUT", "--data", "OUT", "--out", "OUT/c"], "no episodes at"),
+        (["export", "--run", "OUT", "--tokens", "OUT", "--data", "OUT", "--out", "OUT/c"], "flow has not begun"),
         (["inspect", "no-such-checkpoint"], "the built-in ones are"),
         (["eval", "--ckpt", "no-such-checkpoint", "--tokens", "OUT"], "the built-in ones are"),
         (["build", "push-sphere"], "there are push-cube"),
