@@ -11,7 +11,7 @@ from benchmarks.baselines.recorded import Recorded
 from rla_gym.bundle import Bundle
 from rla_gym.data import TokenStore
 from rla_gym.data.pca import ChannelPCA
-from rla_gym.data.store import SCHEMA
+from rla_gym.data.store_index import SCHEMA
 
 
 class References(Recorded):
