@@ -13,8 +13,9 @@ from typing import Any
 import pytest
 import torch
 
-from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
-from rla_gym.checkpoint import load_checkpoint, save_checkpoint
+from rla_gym.checkpoint.bundle import Bundle, BundleConfig, RewardDefaults
+from rla_gym.checkpoint.references import References
+from rla_gym.checkpoint.store import load_checkpoint, save_checkpoint
 from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset
 from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.models.encoder import Encoder, load_encoder
@@ -22,7 +23,6 @@ from rla_gym.models.features import FeaturesConfig, KeypointFeatures
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.models.presets import build_configs
 from rla_gym.models.world_model import FlowWorldModel
-from rla_gym.references import References
 from rla_gym.training.batches import proprio_statistics
 from tests.recording import record
 

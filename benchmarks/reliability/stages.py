@@ -11,7 +11,7 @@ from typing import Any
 
 from rla_gym.models.image_decoder import ImageDecoderConfig
 from rla_gym.models.presets import PRESETS, ModelConfigs
-from rla_gym.outputs import MANIFEST
+from rla_gym.utils.outputs import MANIFEST
 
 MODELS = ("autoencoder", "features", "flow", "image-decoder")
 INDEX = ".index.json"
@@ -162,21 +162,21 @@ def _check_store(out: Path) -> None:
 
 
 def _check_run(out: Path) -> None:
-    from rla_gym.trained import TrainedRun
+    from rla_gym.training.run import TrainedRun
 
     for pointer in out.glob("*/latest.json"):
         TrainedRun.read(pointer.parent)
 
 
 def _check_checkpoint(out: Path) -> None:
-    from rla_gym.checkpoint import load_checkpoint
+    from rla_gym.checkpoint.store import load_checkpoint
 
     if (out / "config.json").exists():
         load_checkpoint(out)
 
 
 def _check_replaced(out: Path) -> None:
-    from rla_gym.checkpoint import load_checkpoint
+    from rla_gym.checkpoint.store import load_checkpoint
 
     bundle = load_checkpoint(out)
     chosen = bundle.config.training_card["references"]["episodes"]

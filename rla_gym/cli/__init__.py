@@ -10,8 +10,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from rla_gym.cli.flags import in_flags
-from rla_gym.extras import require
 from rla_gym.tasks.offscreen import RenderingError
+from rla_gym.utils.optional import require
 
 EXPECTED = (ValueError, KeyError, OSError, ImportError, FloatingPointError, RenderingError)
 """Errors whose text says what to do, or which the system gave; anything else is a bug and keeps its traceback."""

@@ -165,7 +165,7 @@ class Encoder(nn.Module):
         """Write configuration and float16 weights to one safetensors file, whole or not at all."""
         from safetensors.torch import save_file
 
-        from rla_gym.files import atomic_path
+        from rla_gym.utils.files import atomic_path
 
         tensors = {key: value.half().contiguous() for key, value in self.state_dict().items()}
         with atomic_path(path) as target:

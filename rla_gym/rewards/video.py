@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.rewards.config import VideoRewardConfig
 from rla_gym.rewards.distances import METRICS, OF_FEATURES, PATCHES, change_weights, token_distance
 from rla_gym.rewards.modes import Distances, Success, make_reward

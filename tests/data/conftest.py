@@ -7,7 +7,8 @@ from pathlib import Path
 import pytest
 import torch
 
-from rla_gym.data import CollectConfig, EpisodeDataset
+from rla_gym.collect.collect import CollectConfig
+from rla_gym.data import EpisodeDataset
 from tests.recording import collect_here
 
 EPISODES = 10
