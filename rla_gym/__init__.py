@@ -15,7 +15,8 @@ if TYPE_CHECKING:
     from rla_gym.checkpoint.bundle import Bundle, BundleConfig, RewardDefaults
     from rla_gym.checkpoint.reference_data import load_references
     from rla_gym.checkpoint.references import References
-    from rla_gym.checkpoint.store import built_in_names, load_checkpoint, save_checkpoint
+    from rla_gym.checkpoint.resolve import built_in_names
+    from rla_gym.checkpoint.store import load_checkpoint, save_checkpoint
     from rla_gym.dream.dream import Dream, DreamStep
     from rla_gym.envs.goal import RLAWorldGoalEnv
     from rla_gym.envs.goal_batch import RLAWorldGoalVectorEnv
@@ -99,7 +100,7 @@ _PLACES = {
     "RobotPolicy": "rla_gym.learning.deploy",
     "is_simulated": "rla_gym.tasks.simulated",
     "RewardDefaults": "rla_gym.checkpoint.bundle",
-    "built_in_names": "rla_gym.checkpoint.store",
+    "built_in_names": "rla_gym.checkpoint.resolve",
     "load_checkpoint": "rla_gym.checkpoint.store",
     "load_references": "rla_gym.checkpoint.reference_data",
     "save_checkpoint": "rla_gym.checkpoint.store",

@@ -14,8 +14,7 @@ from typing import Any
 
 import pytest
 
-from rla_gym.collect import collect
-from rla_gym.collect.collect import CollectConfig
+from rla_gym.collect.collect import CollectConfig, collect
 from rla_gym.data import EpisodeDataset
 
 

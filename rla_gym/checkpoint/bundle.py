@@ -14,7 +14,7 @@ from torch import Tensor
 
 from rla_gym.checkpoint.consistency import check_config
 from rla_gym.checkpoint.data_range import RANGES, check_range, reference_range
-from rla_gym.checkpoint.pickling import Origin, Print, origin_of, reduced
+from rla_gym.checkpoint.provenance import Fingerprint, Provenance, provenance_of
 from rla_gym.checkpoint.references import References
 from rla_gym.data.pca import project_tokens
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
@@ -143,7 +143,7 @@ class Bundle:
     path: Path | None = None
     _encoder: Encoder | None = None
     _copies: dict[torch.device, Bundle] = field(default_factory=dict, repr=False, compare=False)
-    _origin: Origin | None = field(default=None, repr=False, compare=False)
+    _origin: Provenance | None = field(default=None, repr=False, compare=False)
 
     def __post_init__(self) -> None:
         for model in (self.autoencoder, self.flow, self.features, self.image_decoder):
@@ -155,10 +155,7 @@ class Bundle:
         # Never those of another bundle, which `replace` would pass on.
         self._copies = {self.device: self}
         if self._origin is None:
-            self._origin = origin_of(self)
-
-    def __reduce__(self) -> tuple[Any, ...]:
-        return reduced(self)
+            self._origin = provenance_of(self)
 
     def __copy__(self) -> Bundle:
         return replace(self)
@@ -221,7 +218,7 @@ class Bundle:
             )
         self._encoder = encoder if self.device == _device_of(encoder) else copy.deepcopy(encoder).to(self.device)
         if self._origin is not None and self.encoder_path is not None:
-            self._origin.prints["_encoder"] = Print.of(encoder)
+            self._origin.prints["_encoder"] = Fingerprint.of(encoder)
 
     def standardize(self, tokens: Tensor) -> Tensor:
         """Stored tokens (..., C) of any float type to standardised float32."""

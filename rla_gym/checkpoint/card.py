@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from rla_gym.checkpoint.bundle import Bundle, BundleConfig
+from rla_gym.checkpoint.resolve import built_in_names
 from rla_gym.checkpoint.verdicts import metric_lines
 
 LINE = 250
@@ -16,8 +17,6 @@ LISTED = 8
 
 def card_markdown(bundle: Bundle) -> str:
     """The checkpoint's card as Markdown."""
-    from rla_gym.checkpoint.store import built_in_names  # which imports this module
-
     config = bundle.config
     known = config.name in built_in_names()
     counts = ", ".join(

@@ -6,6 +6,7 @@ import math
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from rla_gym.checkpoint.reward_names import METRICS, MODES, PATCHES
 from rla_gym.models.shapes import MOST
 
 if TYPE_CHECKING:
@@ -65,12 +66,9 @@ def check_config(config: BundleConfig) -> None:
 
 
 def _check_reward(config: BundleConfig) -> None:
-    from rla_gym.rewards.distances import METRICS, PATCHES  # which imports the bundle
-    from rla_gym.rewards.modes import REWARDS
-
     reward = config.reward
     for name, value, known in (
-        ("mode", reward.mode, tuple(REWARDS)),
+        ("mode", reward.mode, MODES),
         ("metric", reward.metric, METRICS),
         ("patches", reward.patches, PATCHES),
     ):

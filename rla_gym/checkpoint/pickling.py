@@ -3,67 +3,29 @@
 A bundle remembers what it was when it came from its folder, field by field. What is still so is left out of a pickle:
 whoever loads it reads the folder through `load_checkpoint`, once a process, after comparing hashes. What was changed,
 in place or by `dataclasses.replace`, travels as it is.
+
+Importing `rla_gym.checkpoint` registers this with `copyreg`, so that bundles know nothing of it.
 """
 
 from __future__ import annotations
 
-import hashlib
+import copyreg
 import io
 import pickle
-from dataclasses import dataclass, fields, is_dataclass, replace
+from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-import torch
-from torch import Tensor, nn
-
-from rla_gym.checkpoint.references import References
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.provenance import config_file, field_values, tensors_of
+from rla_gym.checkpoint.resolve import BUILT_IN, CONFIG, built_in_names
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.utils.files import sha256_file
-
-if TYPE_CHECKING:
-    from rla_gym.checkpoint.bundle import Bundle
-
-OWN = ("_copies", "_origin", "path")
-"""Fields of a bundle that are not compared with its folder."""
-
-
-@dataclass(frozen=True)
-class Print:
-    """What tells whether a value is still the same: its types and shapes, and a SHA-256 of its numbers."""
-
-    outline: str
-    content: str
-
-    @classmethod
-    def of(cls, value: Any) -> Print:
-        """The print of `value`."""
-        return cls(outline(value), content(value))
-
-    def fits(self, value: Any) -> bool:
-        """Whether `value` is what this was taken of; numbers are read only where types and shapes agree."""
-        return self.outline == outline(value) and self.content == content(value)
-
-
-@dataclass(frozen=True)
-class Origin:
-    """What a bundle was when it came from its folder: the hash of config.json, and a print of each field."""
-
-    config: str
-    prints: dict[str, Print]
-
-
-def origin_of(bundle: Bundle) -> Origin | None:
-    """The origin of a bundle that was just read from its `path`; None where there is no checkpoint."""
-    config = _config_file(bundle)
-    if config is None:
-        return None
-    values = {name: value for name, value in _values(bundle).items() if name != "_encoder"}
-    return Origin(sha256_file(config), {name: Print.of(value) for name, value in values.items()})
 
 
 def reduced(bundle: Bundle) -> tuple[Any, ...]:
     """What `Bundle.__reduce__` returns: the folder and what differs from it, or everything where there is no folder."""
-    config, origin, values = _config_file(bundle), bundle._origin, _values(bundle)
+    config, origin, values = config_file(bundle), bundle._origin, field_values(bundle)
     if config is None or origin is None or sha256_file(config) != origin.config:
         return _with_weights, ({**values, "path": bundle.path, "_origin": origin},)
     if values["_encoder"] is None:
@@ -86,38 +48,10 @@ def unpacked(data: bytes, bundle: Bundle) -> dict[str, Any]:
     return state
 
 
-def tensors_of(value: Any) -> dict[str, Tensor]:
-    """Tensors of a tensor, module or references, by name; none of anything else."""
-    if isinstance(value, Tensor):
-        return {"": value}
-    if isinstance(value, nn.Module):
-        return dict([*value.named_parameters(), *value.named_buffers()])
-    if isinstance(value, References):
-        return {entry.name: getattr(value, entry.name) for entry in fields(value)}
-    return {}
-
-
-def outline(value: Any) -> str:
-    """Type of `value`, with the names, types and shapes of its tensors, or all that it is where it has none."""
-    if not isinstance(value, Tensor | nn.Module | References):
-        return repr(value)
-    shapes = [(name, tensor.dtype, tuple(tensor.shape)) for name, tensor in tensors_of(value).items()]
-    return repr((type(value).__qualname__, getattr(value, "config", None), shapes))
-
-
-def content(value: Any) -> str:
-    """SHA-256 of the numbers in the tensors of `value`, read on the CPU."""
-    digest = hashlib.sha256()
-    for tensor in tensors_of(value).values():
-        flat = tensor.detach().cpu().contiguous().reshape(-1)
-        digest.update(flat.view(torch.uint8).numpy().data)
-    return digest.hexdigest()
-
-
 class _Packer(pickle.Pickler):
     def __init__(self, file: io.BytesIO, bundle: Bundle) -> None:
         super().__init__(file, pickle.HIGHEST_PROTOCOL)
-        parts = {name: value for name, value in _values(bundle).items() if tensors_of(value)}
+        parts = {name: value for name, value in field_values(bundle).items() if tensors_of(value)}
         self._names = {id(value): name for name, value in parts.items()} | {id(bundle): ""}
 
     def persistent_id(self, value: Any) -> str | None:
@@ -133,23 +67,8 @@ class _Unpacker(pickle.Unpickler):
         return getattr(self._bundle, name) if name else self._bundle
 
 
-def _values(bundle: Bundle) -> dict[str, Any]:
-    assert is_dataclass(bundle)
-    return {entry.name: getattr(bundle, entry.name) for entry in fields(bundle) if entry.name not in OWN}
-
-
-def _config_file(bundle: Bundle) -> Path | None:
-    """The configuration in the bundle's folder, if there is one."""
-    from rla_gym.checkpoint.store import CONFIG
-
-    file = None if bundle.path is None else bundle.path / CONFIG
-    return file if file is not None and file.is_file() else None
-
-
 def _built_in(folder: Path) -> str | None:
     """The built-in name of `folder`, which other machines know as well, if it has one."""
-    from rla_gym.checkpoint.store import BUILT_IN, built_in_names
-
     known = folder.name in built_in_names() and folder == (BUILT_IN / folder.name).resolve()
     return folder.name if known else None
 
@@ -161,8 +80,6 @@ def _from_folder(path: str, built_in: str | None, config: str, device: str, chan
         FileNotFoundError: there is no such checkpoint here.
         ValueError: it was exported anew since.
     """
-    from rla_gym.checkpoint.store import BUILT_IN, CONFIG, load_checkpoint
-
     instead = "pickle dataclasses.replace(bundle, path=None), which takes its weights along"
     folder = Path(path)
     if not folder.is_dir() and built_in is not None:
@@ -183,6 +100,7 @@ def _from_folder(path: str, built_in: str | None, config: str, device: str, chan
 
 
 def _with_weights(values: dict[str, Any]) -> Bundle:
-    from rla_gym.checkpoint.bundle import Bundle
-
     return Bundle(**values)
+
+
+copyreg.pickle(Bundle, reduced)

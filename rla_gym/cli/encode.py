@@ -94,7 +94,7 @@ class Encode:
 
 def built_in_encoder() -> Path:
     """File of the encoder that comes with the package; a FileNotFoundError where this copy has none."""
-    from rla_gym.checkpoint.store import BUILT_IN, ENCODER
+    from rla_gym.checkpoint.resolve import BUILT_IN, ENCODER
 
     path = BUILT_IN / BUILT_IN_ENCODER / ENCODER
     if not path.is_file():

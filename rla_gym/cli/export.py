@@ -59,7 +59,8 @@ class Export:
     def run(self) -> None:
         """Export and print what the folder holds."""
         from rla_gym.checkpoint.bundle import RewardDefaults
-        from rla_gym.checkpoint.store import FILES, load_checkpoint
+        from rla_gym.checkpoint.resolve import FILES
+        from rla_gym.checkpoint.store import load_checkpoint
         from rla_gym.checkpoint.verdicts import checkpoint_warnings
         from rla_gym.data.episodes import UNSKILLED
         from rla_gym.export.export import export

@@ -9,7 +9,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from rla_gym.cli import UnfinishedError
 from rla_gym.cli.budget import Planned, what_is_missing, within_budget
 from rla_gym.cli.optimization import LEARNING_RATES, Sizes
 from rla_gym.cli.stages import (
@@ -22,6 +21,7 @@ from rla_gym.cli.stages import (
     Stage,
     StudentStage,
 )
+from rla_gym.cli.unfinished import UnfinishedError
 from rla_gym.utils.checks import Count, Positive
 from rla_gym.utils.threads import use_threads
 

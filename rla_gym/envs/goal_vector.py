@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 from rla_gym.checkpoint.bundle import Bundle
-from rla_gym.checkpoint.store import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
 from rla_gym.envs.goal_episodes import GoalEpisodes
 from rla_gym.envs.options import episode_options
 from rla_gym.envs.sb3 import EpisodesVecEnv

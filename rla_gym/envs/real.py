@@ -9,7 +9,8 @@ import gymnasium as gym
 import numpy as np
 
 from rla_gym.checkpoint.bundle import Bundle
-from rla_gym.checkpoint.store import DEFAULT_CHECKPOINT, load_checkpoint
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.envs.options import episode_options
 from rla_gym.envs.real_episodes import RealEpisodes, check_shown_reference
 from rla_gym.envs.single import EpisodeEnv

@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from rla_gym.checkpoint.bundle import Bundle
-from rla_gym.checkpoint.store import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
 from rla_gym.envs.options import episode_options
 from rla_gym.envs.real_batch import parallel_episodes
 from rla_gym.envs.sb3 import EpisodesVecEnv

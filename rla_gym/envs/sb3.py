@@ -10,7 +10,7 @@ import numpy as np
 from gymnasium.error import ResetNeeded
 
 from rla_gym.checkpoint.bundle import Bundle
-from rla_gym.checkpoint.store import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
 from rla_gym.envs.dream_episodes import DreamEpisodes
 from rla_gym.envs.episodes import Episodes
 from rla_gym.envs.options import episode_options

@@ -13,7 +13,8 @@ import pytest
 import torch
 
 from rla_gym.checkpoint.bundle import Bundle
-from rla_gym.checkpoint.pickling import content, packed, tensors_of, unpacked
+from rla_gym.checkpoint.pickling import packed, unpacked
+from rla_gym.checkpoint.provenance import content, tensors_of
 from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.models.encoder import Encoder
 from rla_gym.utils.digests import with_digest

@@ -16,7 +16,8 @@ import torch
 from safetensors.torch import load_file, save_file
 
 from rla_gym.checkpoint.bundle import Bundle
-from rla_gym.checkpoint.store import find_checkpoint, load_checkpoint, save_checkpoint
+from rla_gym.checkpoint.resolve import find_checkpoint
+from rla_gym.checkpoint.store import load_checkpoint, save_checkpoint
 from rla_gym.checkpoint.store import store as module
 from rla_gym.data import EpisodeDataset, TokenStore
 from rla_gym.envs.world import RLAWorldEnv

@@ -12,8 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from rla_gym.collect import collect
-from rla_gym.collect.collect import CollectConfig
+from rla_gym.collect.collect import CollectConfig, collect
 from rla_gym.collect.plan import EpisodePlan, plan_episode
 from rla_gym.data import EpisodeDataset
 from rla_gym.tasks import make_task
@@ -155,7 +154,7 @@ def test_finished_collection_returns_at_once(collected):
 KILLED = """
 import os, signal, sys, threading
 from rla_gym.collect.collect import CollectConfig
-from rla_gym.collect import collect
+from rla_gym.collect.collect import collect
 
 module = sys.modules[collect.__module__]
 answers, receive = [], module.receive

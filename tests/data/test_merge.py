@@ -8,8 +8,7 @@ import numpy as np
 import pytest
 
 from rla_gym.cli.inspect import card_of
-from rla_gym.collect import collect
-from rla_gym.collect.collect import CollectConfig
+from rla_gym.collect.collect import CollectConfig, collect
 from rla_gym.data import EpisodeDataset, write_dataset
 from rla_gym.data.digests import combine_digests
 from rla_gym.data.merge import merge
