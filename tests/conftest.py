@@ -80,6 +80,11 @@ def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return collect_here(CollectConfig("push-cube", 10, play=0.3, goal_blind=0.2, seed=6, out=out))
 
 
+@pytest.fixture
+def dataset(collected: Path) -> EpisodeDataset:
+    return EpisodeDataset(collected)
+
+
 @pytest.fixture(scope="session")
 def small_encoder(tmp_path_factory: pytest.TempPathFactory) -> Encoder:
     """One block of a ViT-Ti with random weights, as it comes back from its file."""

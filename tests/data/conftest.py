@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-
-from rla_gym.data import EpisodeDataset
 
 
 class PatchColours:
@@ -36,8 +32,3 @@ class PatchColours:
 @pytest.fixture
 def encoder() -> PatchColours:
     return PatchColours()
-
-
-@pytest.fixture
-def dataset(collected: Path) -> EpisodeDataset:
-    return EpisodeDataset(collected)
