@@ -194,8 +194,8 @@ def tensor_values(path: Path, rng: Generator) -> None:
         if limits is not None:
             flat[int(rng.integers(len(flat)))] = wanted
         elif tensor.dtype != torch.bool:
-            wanted = wanted if np.isfinite(wanted) else 7
-            flat[int(rng.integers(len(flat)))] = int(np.clip(wanted, *_limits(tensor.dtype)))
+            low, high = _limits(tensor.dtype)
+            flat[int(rng.integers(len(flat)))] = min(max(int(wanted), low), high) if np.isfinite(wanted) else 7
         tensors[name] = flat.view(tensor.shape)
     elif kind == 3:
         tensors[name] = tensor.double() if tensor.is_floating_point() else tensor.float()

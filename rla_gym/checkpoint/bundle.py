@@ -216,6 +216,11 @@ class Bundle:
                 f"checkpoint {self.config.name!r} was made with encoder {self.config.encoder_name} "
                 f"({self.config.encoder_hash[:12]}), this is {encoder.name} ({encoder.hash[:12]})"
             )
+        if tuple(encoder.config.frame_size) != tuple(self.config.frame_size):
+            raise ValueError(
+                f"checkpoint {self.config.name!r} has frames of {self.config.frame_size}, its encoder {encoder.name} "
+                f"takes {tuple(encoder.config.frame_size)}: export or fetch the checkpoint again"
+            )
         self._encoder = encoder if self.device == _device_of(encoder) else copy.deepcopy(encoder).to(self.device)
         if self._origin is not None and self.encoder_path is not None:
             self._origin.prints["_encoder"] = Fingerprint.of(encoder)

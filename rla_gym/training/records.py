@@ -89,7 +89,7 @@ class RunRecords:
 
     def prepare(self) -> None:
         """Makes the folder, removes what a killed run left unfinished, and refuses files that a run would replace."""
-        if (self.out / "log.jsonl").exists() and not (self.out / "log.jsonl").is_file():
+        if os.path.lexists(self.out / "log.jsonl") and not (self.out / "log.jsonl").is_file():
             raise FileExistsError(f"{self.out / 'log.jsonl'} is no regular file: move it, or train into another folder")
         with self.writing() as out:
             out.claim(("log.jsonl", "latest.json"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import os
 import struct
 from collections.abc import Callable, Mapping
 from pathlib import Path
@@ -88,9 +89,10 @@ def check_finite(tensors: Mapping[str, Tensor], where: str | Path, advice: str) 
 
 def check_file_inside(path: Path, folder: Path) -> None:
     """A ValueError unless `path` lies in `folder` after symlinks, or in the blobs of the hub's cache that it is of."""
-    target, inside = path.resolve(), [folder.resolve()]
-    if folder.resolve().parent.name == "snapshots":
-        inside.append(folder.resolve().parent.parent / "blobs")
+    target, real = Path(os.path.realpath(path)), Path(os.path.realpath(folder))  # which give links in circles back
+    inside = [real]
+    if real.parent.name == "snapshots":
+        inside.append(real.parent.parent / "blobs")
     if not any(target.is_relative_to(each) for each in inside):
         raise ValueError(f"{path} is a link to {target}, outside {folder}: put the file itself there")
 
