@@ -33,8 +33,8 @@ import rla_gym
 from benchmarks.reliability import mutate, mutate_hdf5
 from benchmarks.reliability.targets import Target, make_targets
 from rla_gym.cli import EXPECTED
-from rla_gym.files import write_json
-from rla_gym.provenance import commit, versions
+from rla_gym.utils.files import write_json
+from rla_gym.utils.provenance import commit, versions
 
 FOLDER = Path(rla_gym.__file__).parent
 RESULT = Path(__file__).parents[1] / "results" / "reliability-mutations.json"

@@ -28,7 +28,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.reliability.stages import Stage, content, stages, use_small_networks
-from rla_gym.files import read_json, write_json
+from rla_gym.utils.files import read_json, write_json
 
 WEIGHTS = {
     "export-over": 4.0,
@@ -391,10 +391,10 @@ def import_all() -> None:
     import torch
 
     import rla_gym.cli.commands
-    import rla_gym.data.collect
+    import rla_gym.collect.collect
     import rla_gym.data.merge
-    import rla_gym.demo.run
-    import rla_gym.export
+    import rla_gym.export.export
+    import rla_gym.learning.run
     import rla_gym.models.presets
     import rla_gym.training.autoencoder
     import rla_gym.training.features

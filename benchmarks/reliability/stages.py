@@ -17,10 +17,10 @@ from rla_gym.cli.export import Export
 from rla_gym.cli.recipes import RECIPES, SOMEWHERE, Recipe
 from rla_gym.cli.stages import AutoencoderStage, DecoderStage, FeaturesStage, FlowStage, ImageDecoderStage
 from rla_gym.cli.train import TrainAll
-from rla_gym.files import read_json
 from rla_gym.models.image_decoder import ImageDecoderConfig
 from rla_gym.models.presets import PRESETS, ModelConfigs
-from rla_gym.outputs import MANIFEST
+from rla_gym.utils.files import read_json
+from rla_gym.utils.outputs import MANIFEST
 
 MODELS = ("autoencoder", "features", "flow", "image-decoder")
 INDEX = ".index.json"
@@ -212,21 +212,21 @@ def _check_store(out: Path) -> None:
 
 
 def _check_run(out: Path) -> None:
-    from rla_gym.trained import TrainedRun
+    from rla_gym.training.run import TrainedRun
 
     for pointer in out.glob("*/latest.json"):
         TrainedRun.read(pointer.parent)
 
 
 def _check_checkpoint(out: Path) -> None:
-    from rla_gym.checkpoint import load_checkpoint
+    from rla_gym.checkpoint.store import load_checkpoint
 
     if (out / "config.json").exists():
         load_checkpoint(out)
 
 
 def _check_replaced(out: Path) -> None:
-    from rla_gym.checkpoint import load_checkpoint
+    from rla_gym.checkpoint.store import load_checkpoint
 
     bundle = load_checkpoint(out)
     chosen = bundle.config.training_card["references"]["episodes"]

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from rla_gym.bench.results import Results
-from rla_gym.outputs import output
+from rla_gym.utils.outputs import output
 
 FOLDER = Path("bench")
 """Where results go, below the present folder."""

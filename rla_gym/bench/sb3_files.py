@@ -15,7 +15,7 @@ from typing import Any
 
 from gymnasium import spaces
 
-from rla_gym.extras import require
+from rla_gym.utils.optional import require
 
 TRUST = "files of Stable-Baselines3 are pickles, which run code when they are loaded: load only those you trust"
 

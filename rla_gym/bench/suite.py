@@ -29,10 +29,10 @@ from rla_gym.bench.registry import benchmark
 from rla_gym.bench.results import Results, dumps, jsonable
 from rla_gym.bench.run import FILE, FOLDER, run
 from rla_gym.bench.transfer import Transfer
-from rla_gym.checks import check_fields
-from rla_gym.files import parse_json, sha256_file
-from rla_gym.outputs import output
-from rla_gym.typed import build, check
+from rla_gym.utils.checks import check_fields
+from rla_gym.utils.files import parse_json, sha256_file
+from rla_gym.utils.outputs import output
+from rla_gym.utils.typed import build, check
 
 SUMMARY = "summary.json"
 """Of all seeds, in the suite's folder."""

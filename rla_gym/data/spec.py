@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rla_gym.typed import shown
+from rla_gym.utils.typed import shown
 
 if TYPE_CHECKING:
     from rla_gym.data.episodes import Episode

@@ -16,12 +16,12 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as F
 
-from rla_gym.files import parse_json
 from rla_gym.models.backbone import build_backbone, load_matching, normalization
 from rla_gym.models.encoder_weights import find_weights
 from rla_gym.models.shapes import MOST_BLOCKS, check_sizes
-from rla_gym.tensors import built, read_tensors, save_tensors
-from rla_gym.typed import build
+from rla_gym.utils.files import atomic_path, parse_json
+from rla_gym.utils.tensors import built, read_tensors, save_tensors
+from rla_gym.utils.typed import build
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -172,8 +172,6 @@ class Encoder(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write configuration and float16 weights to one safetensors file, whole or not at all."""
-        from rla_gym.files import atomic_path
-
         tensors = {key: value.half().contiguous() for key, value in self.state_dict().items()}
         with atomic_path(path) as target:
             save_tensors(target, tensors, {"config": json.dumps(asdict(self.config))})

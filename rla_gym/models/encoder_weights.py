@@ -8,8 +8,8 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
-from rla_gym.extras import require
-from rla_gym.files import check_readable
+from rla_gym.utils.files import check_readable
+from rla_gym.utils.optional import require
 
 
 def find_weights(backbone: str, source: str) -> dict[str, Tensor]:

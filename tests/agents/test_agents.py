@@ -16,8 +16,9 @@ import torch
 from stable_baselines3 import PPO, SAC
 
 import rla_gym
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import ENCODER, save_checkpoint
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.resolve import ENCODER
+from rla_gym.checkpoint.store import save_checkpoint
 
 AGENTS = Path(__file__).parents[2] / "agents"
 

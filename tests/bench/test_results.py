@@ -14,7 +14,7 @@ import pytest
 from rla_gym.bench.registry import benchmark, benchmarks, register_benchmark
 from rla_gym.bench.results import LIMIT, Results, dumps
 from rla_gym.bench.run import run
-from rla_gym.outputs import MANIFEST
+from rla_gym.utils.outputs import MANIFEST
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,7 @@ import numpy as np
 
 from rla_gym.data.arrays import canonical
 from rla_gym.data.spec import READ, check_bounds, checked_spec
-from rla_gym.files import parse_json
+from rla_gym.utils.files import parse_json
 
 DEFAULT_FRAME_NAME = "agentview_image"
 DATASETS = {"actions": "actions", "states": "states", "proprio": "obs/proprio", "objects": "objects"}
