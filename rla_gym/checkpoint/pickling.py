@@ -16,9 +16,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+from rla_gym.checkpoint import resolve
 from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.checkpoint.provenance import config_file, field_values, tensors_of
-from rla_gym.checkpoint.resolve import BUILT_IN, CONFIG, built_in_names
+from rla_gym.checkpoint.resolve import CONFIG, built_in_names
 from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.utils.files import sha256_file
 
@@ -69,7 +70,7 @@ class _Unpacker(pickle.Unpickler):
 
 def _built_in(folder: Path) -> str | None:
     """The built-in name of `folder`, which other machines know as well, if it has one."""
-    known = folder.name in built_in_names() and folder == (BUILT_IN / folder.name).resolve()
+    known = folder.name in built_in_names() and folder == (resolve.BUILT_IN / folder.name).resolve()
     return folder.name if known else None
 
 
@@ -83,7 +84,7 @@ def _from_folder(path: str, built_in: str | None, config: str, device: str, chan
     instead = "pickle dataclasses.replace(bundle, path=None), which takes its weights along"
     folder = Path(path)
     if not folder.is_dir() and built_in is not None:
-        folder = BUILT_IN / built_in
+        folder = resolve.BUILT_IN / built_in
     if not (folder / CONFIG).is_file():
         raise FileNotFoundError(
             f"what was pickled names the checkpoint folder {path} instead of holding its weights, and there is none "

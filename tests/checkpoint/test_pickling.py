@@ -124,9 +124,9 @@ def test_built_in_ones_are_known_elsewhere_by_name(
 ) -> None:
     for place in ("here", "there"):
         shutil.copytree(checkpoint, tmp_path / place / "push-cube")
-    monkeypatch.setattr("rla_gym.checkpoint.store.BUILT_IN", tmp_path / "here")
+    monkeypatch.setattr("rla_gym.checkpoint.resolve.BUILT_IN", tmp_path / "here")
     data = pickle.dumps(load_checkpoint("push-cube"))
-    monkeypatch.setattr("rla_gym.checkpoint.store.BUILT_IN", tmp_path / "there")
+    monkeypatch.setattr("rla_gym.checkpoint.resolve.BUILT_IN", tmp_path / "there")
     shutil.rmtree(tmp_path / "here")
     assert pickle.loads(data).path == (tmp_path / "there" / "push-cube").resolve()
 

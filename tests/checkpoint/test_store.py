@@ -15,10 +15,11 @@ import pytest
 import torch
 from safetensors.torch import load_file, save_file
 
+from rla_gym.checkpoint import resolve
+from rla_gym.checkpoint import store as module
 from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.checkpoint.resolve import find_checkpoint
 from rla_gym.checkpoint.store import load_checkpoint, save_checkpoint
-from rla_gym.checkpoint.store import store as module
 from rla_gym.data import EpisodeDataset, TokenStore
 from rla_gym.envs.world import RLAWorldEnv
 from rla_gym.models.encoder import Encoder
@@ -171,7 +172,7 @@ def test_a_file_that_was_edited_is_not_replaced(bundle: Bundle, copy: Path, name
 def test_a_checkpoint_whose_export_was_killed_after_its_configuration_is_the_new_one(
     bundle: Bundle, copy: Path, tmp_path: Path
 ) -> None:
-    """`tests/test_outputs.py` kills at every step; here a reader meets one of them."""
+    """`tests/utils/test_outputs.py` kills at every step; here a reader meets one of them."""
     new = save_checkpoint(tmp_path / "new", replace(bundle, mean=bundle.mean + 1))
     (copy / ".rla_gym.new").mkdir()
     (new / "model.safetensors").rename(copy / ".rla_gym.new" / "model.safetensors")
@@ -337,7 +338,7 @@ def test_a_pickle_under_the_name_of_safetensors_is_refused(copy: Path) -> None:
 
 
 def test_unknown_names_list_what_there_is(checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BUILT_IN", checkpoint.parent)
+    monkeypatch.setattr(resolve, "BUILT_IN", checkpoint.parent)
     assert find_checkpoint("small") == checkpoint.resolve()
     for name in ("pusher-cube", "owner/name"):
         with pytest.raises(FileNotFoundError, match="small.*owner/name@revision"):

@@ -185,7 +185,7 @@ def test_the_built_in_checkpoint_is_the_default(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(checkpoint, tmp_path / "push-cube")
-    monkeypatch.setattr("rla_gym.checkpoint.store.BUILT_IN", tmp_path)
+    monkeypatch.setattr("rla_gym.checkpoint.resolve.BUILT_IN", tmp_path)
     world = gym.make("RLAWorld-v0").unwrapped
     assert world.episodes.bundle.path == (tmp_path / "push-cube").resolve()
     for environment in (rla_gym.RLARealEnv, rla_gym.RLAWorldVecEnv, rla_gym.RLARealVecEnv):

@@ -93,6 +93,7 @@ def test_whatever_is_imported_is_declared(folder: str):
     extras = [line for extra, lines in EXTRAS.items() for line in lines if folder == "tests" or extra != "dev"]
     declared = names([*project()["dependencies"], *extras]) | {"rla_gym", "agents", "benchmarks", "tests"}
     distributions = {"yaml": "pyyaml", "PIL": "pillow", "pygame": "gymnasium", "_pytest": "pytest"}
+    distributions["xdist"] = "pytest_xdist"
     foreign = ONLY_IF_INSTALLED | set(sys.stdlib_module_names)
     for module, place in imported(ROOT / folder):
         if module not in foreign:

@@ -209,7 +209,7 @@ def kill_at_every_change(place: Path, begun: bool) -> None:
 
 @pytest.mark.parametrize("begun", [True, False])
 def test_killed_at_any_change_the_old_or_the_new_files_are_there(tmp_path: Path, begun: bool) -> None:
-    code = "import sys, tests.test_outputs as t; t.kill_at_every_change(t.Path(sys.argv[1]), bool(sys.argv[2]))"
+    code = "import sys, tests.utils.test_outputs as t; t.kill_at_every_change(t.Path(sys.argv[1]), bool(sys.argv[2]))"
     arguments = [sys.executable, "-c", code, str(tmp_path), "begun" if begun else ""]
     subprocess.run(arguments, check=True, cwd=Path(__file__).parents[2])  # without torch, so that forks are cheap
 
