@@ -3,7 +3,7 @@
     python -m benchmarks.calibration --ckpt push-cube --tokens runs/tokens --count 200
 
 From held-out recorded states the simulator and the dream are driven by the same actions, recorded and counterfactual
-(`rla_gym.evaluation.handles`). The true error of a dreamed step is the distance "l2" between the dreamed tokens and
+(`rla_gym.bench.fidelity.starts`). The true error of a dreamed step is the distance "l2" between the dreamed tokens and
 those of the frame that the simulator shows.
 """
 
@@ -22,17 +22,17 @@ import tyro
 from torch import Tensor
 
 from benchmarks.record import run_record
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import load_checkpoint
+from rla_gym.bench.fidelity.starts import KINDS, Handles, make_handles
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.reference_data import check_coordinates
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.data import TokenStore
-from rla_gym.dream import Dream
-from rla_gym.evaluation.handles import KINDS, Handles, make_handles
-from rla_gym.extras import require
-from rla_gym.files import atomic_path, write_json
-from rla_gym.reference_data import check_coordinates
+from rla_gym.dream.dream import Dream
+from rla_gym.dream.uncertainty import SPACES, DataDistance, DisagreementConfig
 from rla_gym.rewards import token_distance
 from rla_gym.tasks import Task, make_task
-from rla_gym.uncertainty import SPACES, DataDistance, DisagreementConfig
+from rla_gym.utils.files import atomic_path, write_json
+from rla_gym.utils.optional import require
 from rla_gym.utils.statistics import cluster_interval, spearman
 
 BLOCK = 32

@@ -21,7 +21,7 @@ from benchmarks.baselines.sizes import rla_wm_count
 from benchmarks.baselines.train import Args as TrainArgs
 from benchmarks.baselines.train import learning_rate, setting_of
 from benchmarks.baselines.train import main as train
-from rla_gym.files import read_json
+from rla_gym.utils.files import read_json
 
 MODELS = (
     "rla-wm", "rla-wm-unanchored", "z-regression", "dino-wm", "dino-wm-neighbours", "fm-wm", "lewm",

@@ -17,14 +17,14 @@ from typing import Any
 import tyro
 
 from benchmarks.record import run_record
-from rla_gym.checkpoint import load_checkpoint
-from rla_gym.demo.clone import clone, make_agent
-from rla_gym.demo.config import DemoConfig
-from rla_gym.demo.demonstrations import record_demonstrations
-from rla_gym.demo.parts import anchored_training, dream_env, evaluate_dream, evaluate_real
-from rla_gym.demo.speed import with_precision
-from rla_gym.files import write_json
+from rla_gym.checkpoint.store import load_checkpoint
+from rla_gym.learning.bc import clone, make_agent
+from rla_gym.learning.config import DemoConfig
+from rla_gym.learning.demonstrations import record_demonstrations
+from rla_gym.learning.parts import anchored_training, dream_env, evaluate_dream, evaluate_real
+from rla_gym.learning.speed import with_precision
 from rla_gym.tasks import make_task
+from rla_gym.utils.files import write_json
 
 
 @dataclass(frozen=True)

@@ -17,12 +17,12 @@ import tyro
 from torch import Tensor
 
 from benchmarks.record import run_record
+from rla_gym.bench.fidelity.probe import MILLIMETRES, ProbeConfig, StateProbe, fit_probe, pairs_of
 from rla_gym.data import EpisodeDataset
 from rla_gym.data.pca import fit_channel_pca
 from rla_gym.data.store import split_episodes
-from rla_gym.evaluation.probe import MILLIMETRES, ProbeConfig, StateProbe, fit_probe, pairs_of
-from rla_gym.files import write_json
 from rla_gym.models.encoder import Encoder, load_encoder
+from rla_gym.utils.files import write_json
 
 Tokenizer = Callable[[Tensor], Tensor]
 Candidate = tuple[Tokenizer, tuple[int, int], int]

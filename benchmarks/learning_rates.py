@@ -21,7 +21,7 @@ from benchmarks.baselines.train import main as train
 from benchmarks.fidelity.handles import file_of
 from benchmarks.record import run_record
 from rla_gym.data import TokenStore
-from rla_gym.files import write_json
+from rla_gym.utils.files import write_json
 
 MEASURES = ("c1_moving", "c6_moving")
 """How the errors of moving tokens over persistence after 1 and 6 chunks end; a toy store's begin with "train_"."""

@@ -11,8 +11,8 @@ from typing import Annotated, Any
 
 import tyro
 
-from rla_gym.demo.report import summary
-from rla_gym.files import read_json, write_json
+from rla_gym.learning.report import summary
+from rla_gym.utils.files import read_json, write_json
 
 FREE = ("seeds", "out", "workers", "videos", "threads")
 """Settings that may differ: they change no result."""

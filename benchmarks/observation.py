@@ -24,11 +24,11 @@ from torch import Tensor, nn
 
 import rla_gym
 from benchmarks.record import run_record
-from rla_gym.demo.clone import held_out
-from rla_gym.demo.demonstrations import episode_pairs, successful_episodes
-from rla_gym.demo.evaluate import Evaluation, run_episodes
-from rla_gym.demo.seeds import stream_seed
-from rla_gym.files import write_json
+from rla_gym.learning.bc import held_out
+from rla_gym.learning.demonstrations import episode_pairs, successful_episodes
+from rla_gym.learning.evaluate import Evaluation, run_episodes
+from rla_gym.learning.seeds import stream_seed
+from rla_gym.utils.files import write_json
 from rla_gym.utils.statistics import cluster_interval, rate_text, wilson
 
 OBSERVATIONS = ("features", "state")

@@ -13,9 +13,9 @@ import numpy as np
 import torch
 import tyro
 
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import load_checkpoint
-from rla_gym.dream import Dream
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.store import load_checkpoint
+from rla_gym.dream.dream import Dream
 from rla_gym.tasks import Task, make_task
 
 

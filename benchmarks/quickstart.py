@@ -23,7 +23,7 @@ import tyro
 
 from benchmarks.markdown import markdown
 from benchmarks.record import run_record
-from rla_gym.files import read_json, write_json
+from rla_gym.utils.files import read_json, write_json
 from rla_gym.utils.statistics import difference_text, rate_text
 
 ROOT = Path(__file__).resolve().parents[1]

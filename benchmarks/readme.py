@@ -17,7 +17,7 @@ from benchmarks.markdown import markdown
 from benchmarks.properties.tables import properties
 from benchmarks.quickstart import quickstart
 from benchmarks.speed.tables import speed
-from rla_gym.files import read_json
+from rla_gym.utils.files import read_json
 from rla_gym.utils.statistics import difference_text, rate_text
 
 ROOT = Path(__file__).resolve().parents[1]

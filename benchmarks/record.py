@@ -5,7 +5,7 @@ from __future__ import annotations
 import platform
 from typing import Any
 
-from rla_gym.provenance import commit, versions
+from rla_gym.utils.provenance import commit, versions
 
 
 def run_record() -> dict[str, Any]:

@@ -20,11 +20,11 @@ import tyro
 
 import rla_gym
 from benchmarks.record import run_record
-from rla_gym.evaluation.probe import state_values
-from rla_gym.files import write_json
+from rla_gym.bench.fidelity.probe import state_values
 from rla_gym.rewards import METRICS, PATCHES, REWARDS, VideoReward, VideoRewardConfig
 from rla_gym.rewards.distances import OF_FEATURES
 from rla_gym.tasks.smooth_noise import SmoothNoise
+from rla_gym.utils.files import write_json
 from rla_gym.utils.statistics import cluster_interval, spearman
 
 

@@ -12,10 +12,12 @@ from gymnasium.envs.registration import register, registry
 
 if TYPE_CHECKING:
     from rla_gym.bench.registry import register_benchmark
-    from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
-    from rla_gym.checkpoint import built_in_names, load_checkpoint, save_checkpoint
-    from rla_gym.deploy import RobotPolicy
-    from rla_gym.dream import Dream, DreamStep
+    from rla_gym.checkpoint.bundle import Bundle, BundleConfig, RewardDefaults
+    from rla_gym.checkpoint.reference_data import load_references
+    from rla_gym.checkpoint.references import References
+    from rla_gym.checkpoint.resolve import built_in_names
+    from rla_gym.checkpoint.store import load_checkpoint, save_checkpoint
+    from rla_gym.dream.dream import Dream, DreamStep
     from rla_gym.envs.goal import RLAWorldGoalEnv
     from rla_gym.envs.goal_batch import RLAWorldGoalVectorEnv
     from rla_gym.envs.goal_vector import RLAWorldGoalVecEnv
@@ -27,10 +29,10 @@ if TYPE_CHECKING:
     from rla_gym.envs.vector import RLAWorldVectorEnv
     from rla_gym.envs.world import RLAWorldEnv
     from rla_gym.envs.wrappers import SingleActions, UncertaintyPenalty, UncertaintyTruncation, VectorUncertaintyPenalty
-    from rla_gym.reference_data import load_references
-    from rla_gym.references import References
+    from rla_gym.learning.deploy import RobotPolicy
     from rla_gym.tasks import make_task, register_task, task_names
     from rla_gym.tasks.simulated import is_simulated
+    from rla_gym.utils.outputs import Output, output
 
 __all__ = [
     # environments
@@ -73,6 +75,9 @@ __all__ = [
     "task_names",
     # benchmarks
     "register_benchmark",
+    # a folder that a program writes
+    "Output",
+    "output",
     "__version__",
 ]
 
@@ -91,19 +96,21 @@ _PLACES = {
     "UncertaintyTruncation": "rla_gym.envs.wrappers",
     "VectorUncertaintyPenalty": "rla_gym.envs.wrappers",
     "UncertaintyPenaltyVecEnv": "rla_gym.envs.sb3_wrappers",
-    "Dream": "rla_gym.dream",
-    "DreamStep": "rla_gym.dream",
-    "Bundle": "rla_gym.bundle",
-    "BundleConfig": "rla_gym.bundle",
-    "References": "rla_gym.references",
-    "RobotPolicy": "rla_gym.deploy",
+    "Dream": "rla_gym.dream.dream",
+    "DreamStep": "rla_gym.dream.dream",
+    "Bundle": "rla_gym.checkpoint.bundle",
+    "BundleConfig": "rla_gym.checkpoint.bundle",
+    "References": "rla_gym.checkpoint.references",
+    "RobotPolicy": "rla_gym.learning.deploy",
     "is_simulated": "rla_gym.tasks.simulated",
-    "RewardDefaults": "rla_gym.bundle",
-    "built_in_names": "rla_gym.checkpoint",
-    "load_checkpoint": "rla_gym.checkpoint",
-    "load_references": "rla_gym.reference_data",
-    "save_checkpoint": "rla_gym.checkpoint",
+    "RewardDefaults": "rla_gym.checkpoint.bundle",
+    "built_in_names": "rla_gym.checkpoint.resolve",
+    "load_checkpoint": "rla_gym.checkpoint.store",
+    "load_references": "rla_gym.checkpoint.reference_data",
+    "save_checkpoint": "rla_gym.checkpoint.store",
     "make_task": "rla_gym.tasks",
+    "Output": "rla_gym.utils.outputs",
+    "output": "rla_gym.utils.outputs",
     "register_benchmark": "rla_gym.bench.registry",
     "register_task": "rla_gym.tasks",
     "task_names": "rla_gym.tasks",

@@ -13,8 +13,10 @@ from typing import Any
 import pytest
 import torch
 
-from rla_gym.bundle import Bundle, BundleConfig, RewardDefaults
-from rla_gym.checkpoint import load_checkpoint, save_checkpoint
+from rla_gym.checkpoint.bundle import Bundle, BundleConfig, RewardDefaults
+from rla_gym.checkpoint.references import References
+from rla_gym.checkpoint.store import load_checkpoint, save_checkpoint
+from rla_gym.collect.collect import CollectConfig
 from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset
 from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.models.encoder import Encoder, load_encoder
@@ -22,9 +24,8 @@ from rla_gym.models.features import FeaturesConfig, KeypointFeatures
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.models.presets import build_configs
 from rla_gym.models.world_model import FlowWorldModel
-from rla_gym.references import References
 from rla_gym.training.batches import proprio_statistics
-from tests.recording import record
+from tests.recording import collect_here, record
 
 # The networks here are tiny: more threads only wait for each other, and where other work has the cores that makes a
 # test many times slower. One thread also gives the same sums, to the last bit, on every machine.
@@ -70,6 +71,18 @@ def default_signals() -> Iterator[None]:
 def recorded(tmp_path_factory: pytest.TempPathFactory) -> EpisodeDataset:
     out = tmp_path_factory.mktemp("recorded") / "push-cube"
     return record("push-cube", 10, out, play=0.3, seed=3)
+
+
+@pytest.fixture(scope="session")
+def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A data set of ten episodes, for the tests of recording and of the data layer."""
+    out = tmp_path_factory.mktemp("collected") / "push-cube"
+    return collect_here(CollectConfig("push-cube", 10, play=0.3, goal_blind=0.2, seed=6, out=out))
+
+
+@pytest.fixture
+def dataset(collected: Path) -> EpisodeDataset:
+    return EpisodeDataset(collected)
 
 
 @pytest.fixture(scope="session")

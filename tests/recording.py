@@ -14,12 +14,13 @@ from typing import Any
 
 import pytest
 
-from rla_gym.data import CollectConfig, EpisodeDataset, collect
+from rla_gym.collect.collect import CollectConfig, collect
+from rla_gym.data import EpisodeDataset
 
 
 @contextmanager
 def _threads(target: Callable[..., None], arguments: tuple[Any, ...], count: int) -> Iterator[dict[Connection, Any]]:
-    """As `rla_gym.data.workers.spawned`, with threads of this process."""
+    """As `rla_gym.tasks.workers.spawned`, with threads of this process."""
     workers: dict[Connection, threading.Thread] = {}
     for _ in range(count):
         ours, theirs = Pipe()

@@ -13,11 +13,11 @@ import torch
 
 from rla_gym.cli.commands import COMMANDS, parse
 from rla_gym.data import EpisodeDataset, encode_dataset
+from rla_gym.export.thresholds import calibrate
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import load_encoder
 from rla_gym.models.features import FeaturesConfig
 from rla_gym.models.flow_config import FlowConfig
-from rla_gym.thresholds import calibrate
 from rla_gym.training.autoencoder import AutoencoderTraining
 from rla_gym.training.features import FeaturesTraining
 from rla_gym.training.flow import FlowTraining

@@ -18,8 +18,8 @@ from typing import Any
 
 from torch import Tensor, nn
 
-from rla_gym.files import read_json, write_json
 from rla_gym.training.loop import LoopConfig, Trainable, fit
+from rla_gym.utils.files import read_json, write_json
 
 WARM, MEASURED = 3, 12
 """Steps before and while the time is taken."""

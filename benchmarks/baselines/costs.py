@@ -23,9 +23,9 @@ from benchmarks.baselines.shared import Shared, check_models
 from benchmarks.baselines.train import Args as TrainArgs
 from benchmarks.baselines.train import setting_of
 from benchmarks.record import run_record
-from rla_gym.cli.threads import use_threads
-from rla_gym.files import read_json, write_json
 from rla_gym.training.loop import LoopConfig, fit
+from rla_gym.utils.files import read_json, write_json
+from rla_gym.utils.threads import use_threads
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -22,8 +22,8 @@ from torch import Tensor, nn
 
 from benchmarks.baselines.condition import OCTAVES
 from benchmarks.baselines.interface import State, WorldModel
-from rla_gym.extras import require
 from rla_gym.models.transformer import Attention, full_precision, initialize, layer_norm, mlp, waves, zero
+from rla_gym.utils.optional import require
 
 PREDICTORS = ("ours", "stable-worldmodel")
 

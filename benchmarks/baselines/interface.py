@@ -15,9 +15,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from rla_gym.models.batch_invariance import WholeBlocks
 from rla_gym.models.shapes import check_shape
-from rla_gym.noise import make_keys
-from rla_gym.rows import WholeBlocks
+from rla_gym.utils.keyed_rng import make_keys
 
 
 @dataclass(frozen=True)
@@ -83,7 +83,7 @@ class WorldModel(ABC):
         Args:
             state: B episodes, from `recorded.Recorded.start` or an earlier prediction.
             chunks: (B, K, A) float32 in [-1, 1].
-            keys: (B, 3) uint64 of `rla_gym.noise.make_keys`; a model that draws nothing ignores them.
+            keys: (B, 3) uint64 of `rla_gym.utils.keyed_rng.make_keys`; a model that draws nothing ignores them.
 
         Raises:
             ValueError: shapes that do not fit each other or the model.

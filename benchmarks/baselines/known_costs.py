@@ -8,8 +8,8 @@ from typing import Any
 
 from benchmarks.baselines.models import Stage
 from benchmarks.baselines.setting import Setting
-from rla_gym.files import read_json
 from rla_gym.training.records import differences
+from rla_gym.utils.files import read_json
 
 
 def sizes_of(setting: Setting, precision: str, threads: int) -> dict[str, Any]:

@@ -12,15 +12,15 @@ from torch import Tensor, nn
 from benchmarks.baselines.held_out import HeldOut
 from benchmarks.baselines.interface import State, WorldModel
 from benchmarks.baselines.recorded import Recorded
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.flow import takes_midpoint
 from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.world_model import FlowWorldModel
-from rla_gym.noise import keyed_normal
 from rla_gym.training.batches import device_of
 from rla_gym.training.flow import FlowTraining
 from rla_gym.training.flow_metrics import dream_chunk
+from rla_gym.utils.keyed_rng import keyed_normal
 
 
 class LatentFlow(WorldModel):
@@ -31,7 +31,7 @@ class LatentFlow(WorldModel):
         autoencoder, flow: trained.
         steps: evaluations of the flow.
         temperature: factor of the noise; 0 is the central sample, which no key changes.
-        midpoint: integrate by the midpoint rule; None: where `rla_gym.dream.Dream` does.
+        midpoint: integrate by the midpoint rule; None: where `rla_gym.dream.dream.Dream` does.
     """
 
     def __init__(

@@ -22,9 +22,9 @@ from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.world_model import FlowWorldModel
-from rla_gym.trained import TrainedRun
 from rla_gym.training.autoencoder import AutoencoderTraining
 from rla_gym.training.loop import Trainable
+from rla_gym.training.run import TrainedRun
 
 
 @dataclass(frozen=True)

@@ -28,12 +28,12 @@ from benchmarks.baselines.sizes import rla_wm_count
 from benchmarks.baselines.trained import load_model
 from benchmarks.record import run_record
 from rla_gym.cli.optimization import LEARNING_RATES
-from rla_gym.cli.threads import use_threads
 from rla_gym.data import EpisodeDataset, TokenStore
-from rla_gym.files import write_json
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.presets import build_configs
 from rla_gym.training.loop import LoopConfig, fit
+from rla_gym.utils.files import write_json
+from rla_gym.utils.threads import use_threads
 
 MEASUREMENTS = 10
 """Points of the held-out curve of one training."""

@@ -16,7 +16,7 @@ from benchmarks.baselines.setting import Setting
 from benchmarks.baselines.video_diffusion import VideoConfig, VideoDiffusion, VideoNetwork
 from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.world_model import FlowWorldModel
-from rla_gym.trained import TrainedRun
+from rla_gym.training.run import TrainedRun
 
 
 def load_model(name: str, setting: Setting) -> WorldModel:

@@ -24,9 +24,9 @@ from torch import Tensor, nn
 from benchmarks.baselines.condition import Condition
 from benchmarks.baselines.frame_tokens import FrameTokens
 from benchmarks.baselines.interface import State, WorldModel
-from rla_gym.extras import require
 from rla_gym.models.transformer import zero
-from rla_gym.noise import keyed_normal
+from rla_gym.utils.keyed_rng import keyed_normal
+from rla_gym.utils.optional import require
 
 TIMES = 1000
 """Times of the noise schedule."""

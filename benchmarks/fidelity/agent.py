@@ -7,12 +7,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.data import TokenStore
-from rla_gym.demo.evaluate import Predictor
-from rla_gym.dream import Dream
+from rla_gym.dream.dream import Dream
 from rla_gym.envs.spaces import observation_space, observe
-from rla_gym.extras import require
+from rla_gym.learning.evaluate import Predictor
+from rla_gym.utils.optional import require
 
 BLOCK = 64
 """Starts dreamed at a time."""

@@ -17,12 +17,12 @@ from benchmarks.baselines.recorded import Recorded
 from benchmarks.baselines.train import Args as TrainArgs
 from benchmarks.baselines.train import setting_of
 from benchmarks.baselines.trained import load_model
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import load_checkpoint
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.reference_data import check_coordinates
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.data import EpisodeDataset, TokenStore
-from rla_gym.files import read_json
-from rla_gym.reference_data import check_coordinates
 from rla_gym.training.batches import proprio_statistics
+from rla_gym.utils.files import read_json
 
 CURVE = "curve.json"
 FLOWS = ("rla-wm", "rla-wm-unanchored", "fm-wm")

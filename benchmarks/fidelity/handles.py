@@ -15,8 +15,8 @@ import numpy as np
 import tyro
 
 from rla_gym.data import TokenStore
-from rla_gym.files import read_json, write_json
-from rla_gym.provenance import commit
+from rla_gym.utils.files import read_json, write_json
+from rla_gym.utils.provenance import commit
 
 FOLDER = Path(__file__).resolve().parents[1] / "handles"
 

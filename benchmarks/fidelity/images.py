@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rla_gym.extras import require
+from rla_gym.utils.optional import require
 
 BLOCK = 64
 """Frames measured at a time."""

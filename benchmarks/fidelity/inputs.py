@@ -13,13 +13,13 @@ from benchmarks.baselines.frame_tokens import FrameTokens
 from benchmarks.fidelity.entries import CURVE, Entry, split_name
 from benchmarks.fidelity.handles import FOLDER, HandleList, draw_handles, file_of
 from benchmarks.fidelity.options import Args
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import load_checkpoint
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.reference_data import check_coordinates
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.data import TokenStore
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
-from rla_gym.reference_data import check_coordinates
-from rla_gym.trained import TrainedRun
+from rla_gym.training.run import TrainedRun
 
 
 def listed(args: Args, store: TokenStore, entries: list[Entry]) -> HandleList:

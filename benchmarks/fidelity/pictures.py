@@ -13,8 +13,8 @@ from benchmarks.fidelity.measure import Ruler
 from benchmarks.fidelity.rollouts import states
 from benchmarks.fidelity.runs import Run
 from benchmarks.fidelity.truth import Truth
-from rla_gym.extras import require
-from rla_gym.files import atomic_path, write_json
+from rla_gym.utils.files import atomic_path, write_json
+from rla_gym.utils.optional import require
 
 INDEX = "strips.json"
 SIMULATOR = "simulator"

@@ -10,8 +10,8 @@ import torch
 from torch import Tensor
 
 from benchmarks.fidelity.tokens import energy_score
+from rla_gym.bench.fidelity.probe import MILLIMETRES, ProbeConfig, StateProbe, fit_probe, pairs_of, state_values
 from rla_gym.data import TokenStore
-from rla_gym.evaluation.probe import MILLIMETRES, ProbeConfig, StateProbe, fit_probe, pairs_of, state_values
 
 FOLDS = {"cube": 4}
 """Turns of 360 degrees over this number cannot be told by looking; 1 for a thing that is not named."""

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 
 from benchmarks.fidelity.measure import Found
-from rla_gym.files import atomic_path
+from rla_gym.utils.files import atomic_path
 
 DIGITS = 4
 """Significant digits of what is written."""

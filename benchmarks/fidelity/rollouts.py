@@ -9,7 +9,7 @@ import torch
 from torch import Tensor
 
 from benchmarks.baselines.interface import State, WorldModel
-from rla_gym.noise import make_keys
+from rla_gym.utils.keyed_rng import make_keys
 
 
 def states(

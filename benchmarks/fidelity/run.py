@@ -27,11 +27,11 @@ from benchmarks.fidelity.runs import Run, all_runs
 from benchmarks.fidelity.summary import better, relative_to, summarize
 from benchmarks.fidelity.tokens import motion_threshold
 from benchmarks.record import run_record
-from rla_gym.bundle import Bundle
-from rla_gym.cli.threads import use_threads
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.data import EpisodeDataset, TokenStore
-from rla_gym.provenance import versions
 from rla_gym.tasks import make_task
+from rla_gym.utils.provenance import versions
+from rla_gym.utils.threads import use_threads
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "fidelity"
 PACKAGES = ("rla_gym", "torch", "numpy", "mujoco", "torchmetrics", "diffusers", "stable-baselines3")

@@ -8,9 +8,9 @@ import numpy as np
 
 from benchmarks.properties.progression import WAYS, Latents, between
 from benchmarks.properties.reconstruction import Pairs
-from rla_gym.bundle import Bundle
-from rla_gym.extras import require
-from rla_gym.files import atomic_path
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.utils.files import atomic_path
+from rla_gym.utils.optional import require
 
 TIMES = 7
 NAMES = {"noise": "noise to latent", "mean": "mean to latent", "tokens": "interpolated tokens"}

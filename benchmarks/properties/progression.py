@@ -19,7 +19,7 @@ from benchmarks.properties.reconstruction import Errors, Pairs
 from rla_gym.data import TokenStore
 from rla_gym.data.sampling import sample_pairs
 from rla_gym.models.autoencoder import RLAAutoencoder
-from rla_gym.noise import keyed_normal, make_keys
+from rla_gym.utils.keyed_rng import keyed_normal, make_keys
 from rla_gym.utils.statistics import Clusters, difference, ratio_of_means, spearman
 
 STATISTICS = 1024

@@ -21,12 +21,12 @@ from benchmarks.properties.progression import Latents, progression, summarized
 from benchmarks.properties.reconstruction import Errors, Pairs, compared, draw_pairs, everything, nothing, pair_errors
 from benchmarks.properties.sweep import KINDS, trained
 from benchmarks.record import run_record
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import load_checkpoint
-from rla_gym.cli.threads import use_threads
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.reference_data import check_coordinates
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.data import TokenStore
 from rla_gym.models.autoencoder import RLAAutoencoder
-from rla_gym.reference_data import check_coordinates
+from rla_gym.utils.threads import use_threads
 
 RESULTS = Path(__file__).resolve().parents[1] / "results" / "properties"
 Models = dict[tuple[str, str], list[RLAAutoencoder]]

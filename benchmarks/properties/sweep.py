@@ -15,9 +15,9 @@ from benchmarks.properties.options import Args
 from rla_gym.data import TokenStore
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.presets import build_configs
-from rla_gym.trained import TrainedRun
 from rla_gym.training.autoencoder import AutoencoderTraining
 from rla_gym.training.loop import LoopConfig, fit
+from rla_gym.training.run import TrainedRun
 
 LATENTS = {
     16: (4, 4),

@@ -1,6 +1,6 @@
 """Read thousands of damaged checkpoints, data sets, token stores and training runs, each in a process of its own.
 
-    python -m benchmarks.reliability.hunt --count 10000     (some ten minutes of one core; --smoke 300 for a look)
+    python -m benchmarks.reliability.hunt --count 10000     (half an hour of one core; --count 300 for a look)
 
 Every mutation must end in one of three ways. "error": an exception that rla_gym raised itself (the innermost frame of
 its traceback is a file of the package), of a class that the command line reports in one line, whose text names the
@@ -33,8 +33,8 @@ import rla_gym
 from benchmarks.reliability import mutate, mutate_hdf5
 from benchmarks.reliability.targets import Target, make_targets
 from rla_gym.cli import EXPECTED
-from rla_gym.files import write_json
-from rla_gym.provenance import commit, versions
+from rla_gym.utils.files import write_json
+from rla_gym.utils.provenance import commit, versions
 
 FOLDER = Path(rla_gym.__file__).parent
 RESULT = Path(__file__).parents[1] / "results" / "reliability-mutations.json"
@@ -48,11 +48,12 @@ IGNORED = (".rla_gym.json", "card.md", "README.md")
 """Never read back by what is done here, or read by commands that write alone."""
 
 
-def hunt(count: int, seed: int, folder: Path, targets: list[Target]) -> list[dict[str, Any]]:
+def hunt(count: int, seed: int, folder: Path, targets: list[Target], processes: int = 1) -> list[dict[str, Any]]:
     """`count` mutations, each a function of `seed` and its number; a record for each.
 
     Args:
         folder: for the mutated copies, which are removed.
+        processes: among which they are divided.
     """
     known: dict[str, str] = {}
     for target in targets:
@@ -63,17 +64,31 @@ def hunt(count: int, seed: int, folder: Path, targets: list[Target]) -> list[dic
             if known[target.name] not in ("", found):
                 raise AssertionError(f"{target.name}: two readings of one folder differ")
             known[target.name] = found
-    numbers = [max(1, round(count * FIRST[target.name])) for target in targets]
-    return [
-        _record(target, number, seed, folder, known[target.name])
-        for target, total in zip(targets, numbers, strict=True)
-        for number in range(total)
-    ]
+    jobs = [(t, number) for t in targets for number in range(max(1, round(count * FIRST[t.name])))]
+    children = []
+    for part in range(processes):
+        child = os.fork()
+        if not child:
+            code = 1
+            try:
+                mine = [_record(t, number, seed, folder, known[t.name]) for t, number in jobs[part::processes]]
+                write_json(folder / f"records-{part}.json", mine)
+                code = 0
+            except BaseException:
+                traceback.print_exc()
+            finally:
+                os._exit(code)
+        children.append(child)
+    for child in children:
+        if os.waitpid(child, 0)[1]:
+            raise RuntimeError("a process of the hunt ended early; its text is above")
+    parts = [json.loads((folder / f"records-{part}.json").read_text()) for part in range(processes)]
+    return sorted((r for part in parts for r in part), key=lambda r: (list(FIRST).index(r["target"]), r["number"]))
 
 
 def _record(target: Target, number: int, seed: int, folder: Path, known: str) -> dict[str, Any]:
     rng = np.random.default_rng([seed, list(FIRST).index(target.name), number])
-    copy = folder / f"mutated-{number}"
+    copy = folder / f"mutated-{target.name.replace(' ', '-')}-{number}"
     shutil.copytree(target.folder, copy)
     try:
         files = sorted(path for path in copy.rglob("*") if path.is_file() and path.name not in IGNORED)
@@ -85,7 +100,9 @@ def _record(target: Target, number: int, seed: int, folder: Path, known: str) ->
             mutation = mutate.BYTES[int(rng.integers(len(mutate.BYTES)))]
         mutation(path, rng)
         # What h5py writes is a data set of its own: its hash is that of what it holds.
-        signed = bool(rng.integers(2)) or mutation in mutate_hdf5.MUTATIONS
+        # The motion of a store is named nowhere else than in its own file, which `tensor_values` signs.
+        alone = mutation is mutate.tensor_values and path.name == "motion.safetensors"
+        signed = bool(rng.integers(2)) or mutation in mutate_hdf5.MUTATIONS or alone
         if signed:
             mutate.sign(copy)
         outcome, text = _outcome(target, copy, known, signed)
@@ -93,6 +110,8 @@ def _record(target: Target, number: int, seed: int, folder: Path, known: str) ->
     finally:
         shutil.rmtree(copy, ignore_errors=True)
         (folder / f"outside-{os.getpid()}").unlink(missing_ok=True)
+    if outcome in FAULTS:
+        print(f"{target.name} {number}, {name}: {mutation.__name__}, {outcome}: {text}", file=sys.stderr, flush=True)
     return {
         "target": target.name,
         "number": number,
@@ -201,13 +220,14 @@ def main() -> int:
     parser = argparse.ArgumentParser(description="Read thousands of damaged files.")
     parser.add_argument("--count", type=int, default=10_000)
     parser.add_argument("--seed", type=int, default=0)
+    parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--only", help="one kind of folder")
     parser.add_argument("--out", type=Path, default=RESULT)
     args = parser.parse_args()
     memory = Path("/dev/shm")  # every write there is settled at once
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as place:
         targets = [t for t in make_targets(Path(place) / "made") if args.only in (None, t.name)]
-        records = hunt(args.count, args.seed, Path(place), targets)
+        records = hunt(args.count, args.seed, Path(place), targets, args.processes)
     found = summary(records, args.seed)
     write_json(args.out, found)
     print(json.dumps(found["outcomes"]))

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 from numpy.random import Generator
 
-from rla_gym.digests import with_digest
-from rla_gym.files import sha256_file
+from rla_gym.utils.digests import with_digest
+from rla_gym.utils.files import sha256_file
 
 Mutation = Callable[[Path, Generator], None]
 HUGE = (2**31, 2**53, 2**63 - 1, 2**63, 10**30, 10**400)
@@ -177,7 +177,7 @@ def tensor_values(path: Path, rng: Generator) -> None:
     from safetensors import safe_open
     from safetensors.torch import load_file
 
-    from rla_gym.tensors import save_tensors
+    from rla_gym.utils.tensors import save_tensors
 
     tensors = {name: tensor.clone() for name, tensor in load_file(path).items()}
     with safe_open(str(path), framework="pt") as file:
@@ -194,8 +194,8 @@ def tensor_values(path: Path, rng: Generator) -> None:
         if limits is not None:
             flat[int(rng.integers(len(flat)))] = wanted
         elif tensor.dtype != torch.bool:
-            wanted = wanted if np.isfinite(wanted) else 7
-            flat[int(rng.integers(len(flat)))] = int(np.clip(wanted, *_limits(tensor.dtype)))
+            low, high = _limits(tensor.dtype)
+            flat[int(rng.integers(len(flat)))] = min(max(int(wanted), low), high) if np.isfinite(wanted) else 7
         tensors[name] = flat.view(tensor.shape)
     elif kind == 3:
         tensors[name] = tensor.double() if tensor.is_floating_point() else tensor.float()

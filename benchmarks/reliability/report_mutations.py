@@ -7,7 +7,7 @@ from typing import Any
 
 from benchmarks.reliability.hunt import FAULTS, OUTCOMES, RESULT
 from benchmarks.reliability.report import PAGE
-from rla_gym.files import read_json
+from rla_gym.utils.files import read_json
 
 START, END = "<!-- mutations -->", "<!-- /mutations -->"
 

@@ -11,26 +11,26 @@ from typing import Any
 import numpy as np
 import torch
 
-from rla_gym.bundle import Bundle, BundleConfig
-from rla_gym.checkpoint import load_checkpoint, save_checkpoint
+from rla_gym.checkpoint.bundle import Bundle, BundleConfig
+from rla_gym.checkpoint.references import References
+from rla_gym.checkpoint.store import load_checkpoint, save_checkpoint
 from rla_gym.cli.inspect import card_of
 from rla_gym.data.card import make_card, write_card
 from rla_gym.data.episodes import Episode, EpisodeDataset
 from rla_gym.data.formats.robomimic import write_dataset
 from rla_gym.data.tokens import TokenStore, encode_dataset
 from rla_gym.envs.world import RLAWorldEnv
-from rla_gym.export import build_model
+from rla_gym.export.export import build_model
 from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.encoder import Encoder, EncoderConfig
 from rla_gym.models.features import FeaturesConfig, KeypointFeatures
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.models.presets import build_configs
 from rla_gym.models.world_model import FlowWorldModel
-from rla_gym.references import References
-from rla_gym.trained import TrainedRun
 from rla_gym.training.autoencoder import AutoencoderTraining
 from rla_gym.training.batches import proprio_statistics
 from rla_gym.training.loop import LoopConfig, fit
+from rla_gym.training.run import TrainedRun
 
 SIZE, CHANNELS, CHUNK, EPISODES, FRAMES = 28, 8, 2, 5, 6
 SPEC: dict[str, Any] = {
@@ -71,6 +71,7 @@ def make_targets(folder: Path) -> list[Target]:
         Encoder(config).save(encoder_file)
         encoder = Encoder.load(encoder_file)
         store = encode_dataset(dataset, encoder, folder / "tokens", progress=False, pca=CHANNELS)
+    (store.path / "encoder.safetensors").unlink()  # the checkpoint's is read
     _ = store.motion
     fit(_training(store), _loop(3), folder / "run", progress=False, tensorboard=False, cpu=True)
     save_checkpoint(folder / "checkpoint", _bundle(store, encoder))
@@ -183,7 +184,7 @@ class _Fingerprint:
 
 def _use_data(folder: Path) -> str:
     found = _Fingerprint()
-    found.add(card_of(str(folder), verify=True).replace(str(folder), ""))
+    card_of(str(folder), verify=True)  # with or without a card
     with EpisodeDataset(folder) as dataset:
         for episode in dataset:
             found.add(*(getattr(episode, name) for name in ("frames", "actions", "proprio", "states", "objects")))

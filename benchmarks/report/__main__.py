@@ -15,7 +15,7 @@ import tyro
 from benchmarks.report.fidelity import fidelity_section, tasks_section
 from benchmarks.report.html import page
 from benchmarks.report.properties import properties_section
-from rla_gym.files import atomic_path, read_json
+from rla_gym.utils.files import atomic_path, read_json
 
 RESULTS = Path(__file__).resolve().parents[1] / "results"
 

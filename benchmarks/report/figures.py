@@ -6,7 +6,7 @@ import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from rla_gym.extras import require
+from rla_gym.utils.optional import require
 
 COLOURS = ("#1f5fbf", "#d1661b", "#2e8b57", "#b5338a", "#8a6d1f", "#c0392b", "#5b4bb7", "#2a9d9d", "#555555")
 GREYS = ("#222222", "#999999")

@@ -14,8 +14,8 @@ import numpy as np
 
 from benchmarks.fidelity.pictures import INDEX
 from benchmarks.report.html import folded
-from rla_gym.extras import require
-from rla_gym.files import read_json
+from rla_gym.utils.files import read_json
+from rla_gym.utils.optional import require
 
 FPS = 3
 TITLE, COLUMNS, HOLD = 20, 4, 3

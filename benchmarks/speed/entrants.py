@@ -15,12 +15,12 @@ from benchmarks.baselines.interface import State, WorldModel
 from benchmarks.baselines.setting import Setting
 from benchmarks.baselines.video_diffusion import VideoDiffusion
 from benchmarks.speed.clock import Entrant, precise
-from rla_gym.bundle import Bundle
-from rla_gym.dream import Dream
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.dream.dream import Dream
 from rla_gym.envs.real_vector import RLARealVecEnv
 from rla_gym.envs.sb3 import RLAWorldVecEnv
-from rla_gym.noise import make_keys
-from rla_gym.rows import WholeBlocks
+from rla_gym.models.batch_invariance import WholeBlocks
+from rla_gym.utils.keyed_rng import make_keys
 
 ENDLESS: dict[str, Any] = {"time_limit": 10**9, "terminate_on_success": False}
 """Options of environments whose steps alone are timed, without the resets that random actions would bring."""

@@ -18,7 +18,7 @@ from benchmarks.baselines.models import STAGES, dino_wm_config, flow_config, fra
 from benchmarks.baselines.setting import Setting
 from benchmarks.baselines.video_diffusion import VideoDiffusion, VideoNetwork
 from benchmarks.speed.recorded import References
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.models.image_decoder import ImageDecoderConfig
 from rla_gym.models.presets import ModelConfigs
 from rla_gym.models.world_model import FlowWorldModel

@@ -11,10 +11,10 @@ from torch import Tensor
 
 from benchmarks.baselines.interface import State, rollout
 from benchmarks.baselines.latent_flow import LatentFlow
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.reference_data import check_coordinates
 from rla_gym.data import TokenStore
 from rla_gym.data.sampling import chunk_actions, sample_chunks
-from rla_gym.reference_data import check_coordinates
 from rla_gym.training.batches import held_out
 from rla_gym.training.metrics import moving_patches
 from rla_gym.utils.statistics import cluster_interval

@@ -25,10 +25,10 @@ from benchmarks.speed.entrants import (
 from benchmarks.speed.machine import flops, matmul, peak_memory
 from benchmarks.speed.scaling import token_entrants, token_exponents
 from benchmarks.speed.stages import dream_stages, real_stages
-from rla_gym.bundle import Bundle
-from rla_gym.noise import make_keys
-from rla_gym.rows import BLOCK
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.models.batch_invariance import BLOCK
 from rla_gym.tasks import make_task
+from rla_gym.utils.keyed_rng import make_keys
 
 if TYPE_CHECKING:
     from benchmarks.speed.run import Args

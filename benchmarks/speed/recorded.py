@@ -8,10 +8,10 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.baselines.recorded import Recorded
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.data import TokenStore
 from rla_gym.data.pca import ChannelPCA
-from rla_gym.data.store import SCHEMA
+from rla_gym.data.store_index import SCHEMA
 
 
 class References(Recorded):

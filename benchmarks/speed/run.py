@@ -21,10 +21,10 @@ from benchmarks.speed.quality import QualityConfig, quality
 from benchmarks.speed.races import Timing
 from benchmarks.speed.scaling import batch_exponents
 from benchmarks.speed.tables import headlines, speed
-from rla_gym.checkpoint import load_checkpoint
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.data import TokenStore
-from rla_gym.files import write_json
-from rla_gym.provenance import PACKAGES, versions
+from rla_gym.utils.files import write_json
+from rla_gym.utils.provenance import PACKAGES, versions
 
 
 @dataclass(frozen=True)

@@ -18,10 +18,10 @@ from benchmarks.baselines.setting import Setting
 from benchmarks.speed.clock import Entrant, precise
 from benchmarks.speed.entrants import predicting, random_chunks
 from benchmarks.speed.models import weights
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.models.world_model import FlowWorldModel
-from rla_gym.noise import make_keys
+from rla_gym.utils.keyed_rng import make_keys
 
 
 def exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:

@@ -10,9 +10,9 @@ import torch
 
 from benchmarks.speed.clock import Entrant, precise
 from benchmarks.speed.entrants import random_chunks, started_dream
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.models.batch_invariance import WholeBlocks
 from rla_gym.rewards import VideoReward
-from rla_gym.rows import WholeBlocks
 from rla_gym.tasks import Task
 
 PICTURES = 8
@@ -20,7 +20,7 @@ PICTURES = 8
 
 
 def dream_stages(bundle: Bundle, batch: int, precision: str, seed: int) -> list[Entrant]:
-    """What a step of B dreams consists of, as `rla_gym.dream.Dream` and its environment call it.
+    """What a step of B dreams consists of, as `rla_gym.dream.dream.Dream` and its environment call it.
 
     "condition", "euler step" (one), "decode", "features" (of the observation), "reward"; and "picture", which only
     people ask for.

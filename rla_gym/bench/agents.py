@@ -13,9 +13,9 @@ import numpy as np
 from gymnasium import spaces
 
 from rla_gym.bench.sb3_files import load_model, load_normalizer, normalizer_of, recognise
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.spaces import OBS_MODES, Observation, action_space, observation_space
-from rla_gym.files import sha256_file
+from rla_gym.utils.files import sha256_file
 
 OF_POLICIES = ("observation_space", "action_space", "obs_mode", "chunk")
 """What a policy may say of the environments that it is for."""

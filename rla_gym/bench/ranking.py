@@ -13,9 +13,9 @@ from rla_gym.bench.outcomes import rate
 from rla_gym.bench.results import Results, jsonable
 from rla_gym.bench.tables import first, markdown, number, percent
 from rla_gym.bench.transfer import Transfer
-from rla_gym.checks import check_fields
-from rla_gym.extras import require
-from rla_gym.files import atomic_path, sha256_file
+from rla_gym.utils.checks import check_fields
+from rla_gym.utils.files import atomic_path, sha256_file
+from rla_gym.utils.optional import require
 from rla_gym.utils.statistics import BOUNDS, FEW, Clusters, mmrv
 
 LEAST = 3

@@ -17,9 +17,9 @@ from typing import Any
 import numpy as np
 
 from rla_gym.bench.registry import benchmark
-from rla_gym.files import atomic_path, read_json
-from rla_gym.provenance import PACKAGES, commit, versions
-from rla_gym.typed import build
+from rla_gym.utils.files import atomic_path, read_json
+from rla_gym.utils.provenance import PACKAGES, commit, versions
+from rla_gym.utils.typed import build
 
 SCHEMA = 1
 LIMIT = 1_000_000

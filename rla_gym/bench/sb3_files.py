@@ -15,7 +15,7 @@ from typing import Any
 
 from gymnasium import spaces
 
-from rla_gym.extras import require
+from rla_gym.utils.optional import require
 
 TRUST = "files of Stable-Baselines3 are pickles, which run code when they are loaded: load only those you trust"
 
@@ -93,7 +93,7 @@ def load_model(path: Path, algorithm: str, settings: dict[str, Any]) -> Any:
         kind = getattr(import_module(library), algorithm)
     except ImportError as error:
         if library == "stable_baselines3":
-            require(library, extra="rl")
+            require("stable_baselines3", extra="rl")
         raise ImportError(f"{path} is of {algorithm}, which sb3-contrib has: pip install sb3-contrib") from error
     changed: dict[str, Any] = {}
     if "replay_buffer_class" in settings:

@@ -10,12 +10,12 @@ import gymnasium as gym
 
 from rla_gym.bench.agents import Agent
 from rla_gym.bench.starts import Starts
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.dream_episodes import DreamEpisodes
 from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.real_episodes import RealEpisodes
-from rla_gym.envs.simulators import LocalSimulators, Simulators, WorkerSimulators
 from rla_gym.tasks import make_task
+from rla_gym.tasks.simulators import LocalSimulators, Simulators, WorkerSimulators
 
 CANNOT = (ValueError, KeyError, ImportError, FileNotFoundError, RuntimeError, gym.error.Error)
 """What making a simulator that is not there ends in."""

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rla_gym.bundle import Bundle
-from rla_gym.reference_data import load_references
-from rla_gym.references import PARTS, References
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.reference_data import load_references
+from rla_gym.checkpoint.references import PARTS, References
 from rla_gym.rewards import VideoReward
 
 HELD_OUT = ("test", "validation")

@@ -18,11 +18,12 @@ from rla_gym.bench.sides import Sides, first_line
 from rla_gym.bench.starts import Starts, held_out_starts
 from rla_gym.bench.tables import transfer_table
 from rla_gym.bench.video import MissingDecoder, write_video
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
-from rla_gym.checks import Count, check_fields
-from rla_gym.files import sha256_file
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.tasks.offscreen import RenderingError
+from rla_gym.utils.checks import Count, check_fields
+from rla_gym.utils.files import sha256_file
 from rla_gym.utils.progress import Progress
 
 SAME = 1e-4

@@ -12,8 +12,8 @@ from rla_gym.bench.agents import Agent
 from rla_gym.bench.play import play
 from rla_gym.bench.starts import Starts
 from rla_gym.envs.episodes import Episodes
-from rla_gym.extras import require
-from rla_gym.files import atomic_path
+from rla_gym.utils.files import atomic_path
+from rla_gym.utils.optional import require
 
 HOLD = 4
 """Frames that the end of an episode stands."""

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from typing import Any
 
 from rla_gym.cli.flags import in_flags
-from rla_gym.extras import require
+from rla_gym.cli.unfinished import UNFINISHED, UnfinishedError
 from rla_gym.tasks.offscreen import RenderingError
+from rla_gym.utils.optional import require
 
 EXPECTED = (ValueError, KeyError, OSError, ImportError, FloatingPointError, RenderingError)
 """Errors whose text says what to do, or which the system gave; anything else is a bug and keeps its traceback."""
@@ -41,16 +42,8 @@ ADVICE = {
 RESUMING = ("demo", "collect", "encode", "train", "build")
 """Commands that go on where they were interrupted."""
 
-UNFINISHED = 75
-"""Exit status of a command that stopped as it was asked to before its work was done: the same command resumes it. It is
-EX_TEMPFAIL of sysexits.h."""
-
 TRACEBACK = "RLA_GYM_TRACEBACK"
 """Environment variable: set, and expected errors show their traceback too."""
-
-
-class UnfinishedError(Exception):
-    """A command stopped as it was asked to, by `--minutes` or SIGTERM, before its work was done; says what is left."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 import tyro
 
-from rla_gym.cli.threads import use_threads
+from rla_gym.utils.threads import use_threads
 
 
 @dataclass(frozen=True, kw_only=True)

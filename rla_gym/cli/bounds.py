@@ -1,7 +1,7 @@
 """The numbers of a parsed command are checked before anything else happens, all in one place.
 
-What each may be is declared by its annotation: `steps: Count`, `weight_decay: NonNegative` (see `rla_gym.checks`); what
-declares nothing more than `float` must be finite.
+What each may be is declared by its annotation: `steps: Count`, `weight_decay: NonNegative` (see
+`rla_gym.utils.checks`); what declares nothing more than `float` must be finite.
 """
 
 from __future__ import annotations
@@ -10,8 +10,8 @@ from dataclasses import is_dataclass
 from pathlib import Path
 from typing import Any
 
-from rla_gym.checks import checked, expanded, hints
 from rla_gym.cli.flags import RENAMED, UNPREFIXED
+from rla_gym.utils.checks import checked, expanded, hints
 
 
 def check_command(command: Any, prefix: str = "") -> None:

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import tyro
 
-from rla_gym.checks import Count
 from rla_gym.cli.recipes import RECIPES, Recipe
+from rla_gym.utils.checks import Count
 
 
 @dataclass(frozen=True)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from rla_gym.checks import Count, Fraction, NonNegative, Whole
+from rla_gym.utils.checks import Count, Fraction, NonNegative, Whole
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,7 +51,7 @@ class Collect:
 
     def run(self) -> None:
         """Collect and print what was collected, and how fast."""
-        from rla_gym.data.collect import CollectConfig, collect
+        from rla_gym.collect.collect import CollectConfig, collect
 
         collect(
             CollectConfig(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from rla_gym.demo.config import DemoConfig
+from rla_gym.learning.config import DemoConfig
 
 
 @dataclass(frozen=True)
@@ -13,9 +13,9 @@ class Demo(DemoConfig):
 
     def run(self) -> None:
         """Run the demonstration."""
-        from rla_gym.cli.threads import use_threads
-        from rla_gym.demo import main
+        from rla_gym.learning import main
         from rla_gym.tasks.offscreen import load_mujoco
+        from rla_gym.utils.threads import use_threads
 
         load_mujoco()  # the simulators run in processes of their own: what is missing is told here, and in one line
         use_threads(self.threads)

@@ -7,9 +7,9 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Literal
 
-from rla_gym.checks import Count
 from rla_gym.cli.encoder import MakeEncoder
-from rla_gym.cli.threads import use_threads
+from rla_gym.utils.checks import Count
+from rla_gym.utils.threads import use_threads
 
 if TYPE_CHECKING:
     from rla_gym.models.encoder import Encoder
@@ -53,7 +53,7 @@ class Encode:
         """Encode and print the frames a second."""
         from rla_gym.data.episodes import EpisodeDataset
         from rla_gym.data.tokens import TokenStore, encode_dataset
-        from rla_gym.devices import find_device
+        from rla_gym.utils.devices import find_device
 
         device = find_device(self.device)
         like = None if self.like is None else TokenStore.open(self.like)
@@ -94,7 +94,7 @@ class Encode:
 
 def built_in_encoder() -> Path:
     """File of the encoder that comes with the package; a FileNotFoundError where this copy has none."""
-    from rla_gym.checkpoint import BUILT_IN, ENCODER
+    from rla_gym.checkpoint.resolve import BUILT_IN, ENCODER
 
     path = BUILT_IN / BUILT_IN_ENCODER / ENCODER
     if not path.is_file():

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
-from rla_gym.checks import Count
+from rla_gym.utils.checks import Count
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -29,9 +29,9 @@ class MakeEncoder:
 
     def run(self) -> None:
         """Write the file and print what it holds."""
-        from rla_gym.files import sha256_file
         from rla_gym.models.encoder import Encoder, load_encoder
-        from rla_gym.outputs import refuse_file
+        from rla_gym.utils.files import sha256_file
+        from rla_gym.utils.outputs import refuse_file
 
         made = load_encoder(self.backbone, self.frame_size, self.layer, self.weights)
         if self.out.exists():  # the file that this command wrote before, or somebody else's

@@ -6,11 +6,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from rla_gym.checks import Count, NonNegative, Whole
-from rla_gym.cli.threads import use_threads
+from rla_gym.utils.checks import Count, NonNegative, Whole
+from rla_gym.utils.threads import use_threads
 
 if TYPE_CHECKING:
-    from rla_gym.bundle import Bundle
+    from rla_gym.checkpoint.bundle import Bundle
     from rla_gym.data.store import TokenStore
 
 
@@ -50,15 +50,15 @@ class Evaluate:
 
     def run(self) -> None:
         """Measure and print tables."""
-        from rla_gym.checkpoint import load_checkpoint
+        from rla_gym.bench.fidelity.recorded import recorded_fidelity, recorded_table, write_recorded_video
+        from rla_gym.checkpoint.reference_data import check_coordinates
+        from rla_gym.checkpoint.store import load_checkpoint
         from rla_gym.data.store import TokenStore
-        from rla_gym.evaluation.recorded import recorded_fidelity, recorded_table, write_recorded_video
-        from rla_gym.files import write_json
-        from rla_gym.outputs import refuse_file
-        from rla_gym.provenance import commit, versions
-        from rla_gym.reference_data import check_coordinates
         from rla_gym.tasks.simulated import is_simulated
         from rla_gym.training.records import plain
+        from rla_gym.utils.files import write_json
+        from rla_gym.utils.outputs import refuse_file
+        from rla_gym.utils.provenance import commit, versions
 
         video = free_path(Path("dream_vs_recording.mp4")) if self.video is None else self.video
         for path in (self.out, video):
@@ -88,8 +88,8 @@ class Evaluate:
 
     def _in_simulator(self, bundle: Bundle, store: TokenStore, options: dict[str, Any]) -> dict[str, Any]:
         """What `fidelity` measures against the simulator."""
-        from rla_gym.evaluation.fidelity import fidelity
-        from rla_gym.evaluation.probe import ProbeConfig, train_probe
+        from rla_gym.bench.fidelity.probe import ProbeConfig, train_probe
+        from rla_gym.bench.fidelity.simulator import fidelity
         from rla_gym.tasks import make_task
 
         # Before the probe takes its minutes: it may not run here.

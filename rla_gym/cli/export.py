@@ -8,8 +8,8 @@ from typing import Annotated, Literal
 
 import tyro
 
-from rla_gym.checks import Count, NonNegative, Positive, Whole
-from rla_gym.cli.threads import use_threads
+from rla_gym.utils.checks import Count, NonNegative, Positive, Whole
+from rla_gym.utils.threads import use_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,7 +46,7 @@ class Export:
     reward_scale: Positive = 1.0
     """Factor of the reward."""
     steps: Count = 1
-    """Default evaluations of the flow for a prediction: see `rla_gym.dream.Dream`."""
+    """Default evaluations of the flow for a prediction: see `rla_gym.dream.dream.Dream`."""
     temperature: NonNegative = 0.0
     """Default factor of the noise."""
     seed: Whole = 0
@@ -58,11 +58,12 @@ class Export:
 
     def run(self) -> None:
         """Export and print what the folder holds."""
-        from rla_gym.bundle import RewardDefaults
-        from rla_gym.checkpoint import FILES, load_checkpoint
+        from rla_gym.checkpoint.bundle import RewardDefaults
+        from rla_gym.checkpoint.resolve import FILES
+        from rla_gym.checkpoint.store import load_checkpoint
+        from rla_gym.checkpoint.verdicts import checkpoint_warnings
         from rla_gym.data.episodes import UNSKILLED
-        from rla_gym.export import export
-        from rla_gym.verdicts import checkpoint_warnings
+        from rla_gym.export.export import export
 
         use_threads(self.threads)
         folder = export(

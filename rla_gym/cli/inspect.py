@@ -55,9 +55,9 @@ def card_of(text: str, verify: bool = False) -> str:
 
 
 def _checkpoint(text: str) -> str:
-    from rla_gym.card import card_markdown
-    from rla_gym.checkpoint import load_checkpoint
-    from rla_gym.verdicts import checkpoint_warnings
+    from rla_gym.checkpoint.card import card_markdown
+    from rla_gym.checkpoint.store import load_checkpoint
+    from rla_gym.checkpoint.verdicts import checkpoint_warnings
 
     bundle = load_checkpoint(text)
     models = {name: getattr(bundle, name) for name in ("autoencoder", "flow", "features", "image_decoder")}
@@ -109,8 +109,8 @@ def _token_store(text: str) -> str:
 
 
 def _training_run(text: str) -> str:
-    from rla_gym.trained import TrainedRun
-    from rla_gym.verdicts import metric_lines, metric_warnings
+    from rla_gym.checkpoint.verdicts import metric_lines, metric_warnings
+    from rla_gym.training.run import TrainedRun
 
     run = TrainedRun.read(text)
     warnings = metric_warnings({run.folder.name: run.metrics})
@@ -134,7 +134,7 @@ def _training_run(text: str) -> str:
 
 def _missing(run: Path) -> list[str]:
     """What a folder of trainings lacks of those that a world model needs."""
-    from rla_gym.trained import NEEDED
+    from rla_gym.training.run import NEEDED
 
     missing = [kind for kind in NEEDED if not (run / kind / "latest.json").is_file()]
     if not missing:

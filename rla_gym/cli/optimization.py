@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Annotated, Literal
 
-from rla_gym.checks import Count, NonNegative, Positive, Range, Whole
+from rla_gym.utils.checks import Count, NonNegative, Positive, Range, Whole
 
 Decay = Annotated[float, Range(low=0, below=1)]
 

@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from rla_gym.checks import Count, Positive, Whole
-from rla_gym.extras import require
 from rla_gym.tasks.offscreen import RenderingError
+from rla_gym.utils.checks import Count, Positive, Whole
+from rla_gym.utils.optional import require
 
 if TYPE_CHECKING:
     from rla_gym.envs.single import EpisodeEnv
@@ -52,7 +52,7 @@ class Play:
             ImportError: pygame is not installed.
             RenderingError: there is no display.
         """
-        from rla_gym.cli.threads import use_threads
+        from rla_gym.utils.threads import use_threads
 
         use_threads(self.threads)
         need_display()
@@ -63,7 +63,7 @@ class Play:
 
     def environment(self) -> EpisodeEnv:
         """The environment that is driven, with pictures."""
-        from rla_gym.checkpoint import load_checkpoint
+        from rla_gym.checkpoint.store import load_checkpoint
         from rla_gym.envs.real import RLARealEnv
         from rla_gym.envs.world import RLAWorldEnv
 

@@ -9,14 +9,14 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from rla_gym.checks import Count, Fraction, NonNegative, Positive, Whole
 from rla_gym.cli.optimization import Decay, Optimization, Sizes
+from rla_gym.utils.checks import Count, Fraction, NonNegative, Positive, Whole
 
 if TYPE_CHECKING:
     from rla_gym.data.tokens import TokenStore
     from rla_gym.models.presets import ModelConfigs
-    from rla_gym.trained import TrainedRun
     from rla_gym.training.loop import Trainable
+    from rla_gym.training.run import TrainedRun
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,8 +146,8 @@ class FlowStage(Optimization):
     def trainable(self, store: TokenStore, sizes: Sizes, configs: ModelConfigs) -> Trainable:
         """The training; the autoencoder is read from the run's folder beside it."""
         from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
-        from rla_gym.trained import TrainedRun
         from rla_gym.training.flow import FlowTraining
+        from rla_gym.training.run import TrainedRun
 
         trained = trained_autoencoder(store, sizes)
         autoencoder = RLAAutoencoder(trained.config(RLAConfig))
@@ -253,7 +253,7 @@ def trained_autoencoder(store: TokenStore, sizes: Sizes) -> TrainedRun:
         FileNotFoundError: there is none.
         ValueError: it learned from other tokens, or is not finished and `sizes.unfinished` is not set.
     """
-    from rla_gym.trained import TrainedRun
+    from rla_gym.training.run import TrainedRun
 
     trained = TrainedRun.read(sizes.out / FOLDERS["autoencoder"])
     trained.check_data(store)

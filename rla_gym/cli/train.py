@@ -9,8 +9,6 @@ from typing import Annotated, Any, Literal
 
 import tyro
 
-from rla_gym.checks import Count, Positive
-from rla_gym.cli import UnfinishedError
 from rla_gym.cli.budget import Planned, what_is_missing, within_budget
 from rla_gym.cli.optimization import LEARNING_RATES, Sizes
 from rla_gym.cli.stages import (
@@ -23,7 +21,9 @@ from rla_gym.cli.stages import (
     Stage,
     StudentStage,
 )
-from rla_gym.cli.threads import use_threads
+from rla_gym.cli.unfinished import UnfinishedError
+from rla_gym.utils.checks import Count, Positive
+from rla_gym.utils.threads import use_threads
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,9 +96,9 @@ class TrainStudent(StudentStage, RunOptions):
 
     def run(self) -> None:
         """Train, and write the encoder when all steps are done."""
-        from rla_gym.trained import TrainedRun
         from rla_gym.training.distill import trained_student
         from rla_gym.training.records import RunRecords
+        from rla_gym.training.run import TrainedRun
 
         train({"student": self}, self)
         folder = self.out / FOLDERS["student"]

@@ -1,8 +1,7 @@
-"""Recorded episodes: collecting, storing, encoding to tokens once, and sampling from them."""
+"""Recorded episodes: storing, encoding to tokens once, and sampling from them."""
 
 from __future__ import annotations
 
-from rla_gym.data.collect import CollectConfig, collect
 from rla_gym.data.episodes import UNSKILLED, Episode, EpisodeDataset
 from rla_gym.data.formats.robomimic import accept_edits, write_dataset
 from rla_gym.data.merge import merge
@@ -10,12 +9,10 @@ from rla_gym.data.tokens import TokenStore, encode_dataset
 
 __all__ = [
     "UNSKILLED",
-    "CollectConfig",
     "Episode",
     "EpisodeDataset",
     "TokenStore",
     "accept_edits",
-    "collect",
     "encode_dataset",
     "merge",
     "write_dataset",

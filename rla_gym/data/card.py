@@ -11,10 +11,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from rla_gym.data.spec import checked_spec
-from rla_gym.digests import check_intact, read_object, with_digest
-from rla_gym.files import atomic_path, write_json
-from rla_gym.provenance import versions
-from rla_gym.typed import build
+from rla_gym.utils.digests import check_intact, read_object, with_digest
+from rla_gym.utils.files import atomic_path, write_json
+from rla_gym.utils.provenance import versions
+from rla_gym.utils.typed import build
 
 if TYPE_CHECKING:
     from rla_gym.data.episodes import EpisodeDataset

@@ -9,7 +9,7 @@ import numpy as np
 
 from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.store import FrameEncoder, first_rows
-from rla_gym.rows import WholeBlocks
+from rla_gym.models.batch_invariance import WholeBlocks
 
 
 def encoded_rows(
@@ -17,7 +17,7 @@ def encoded_rows(
 ) -> Iterator[np.ndarray]:
     """Tokens (B, L, C) float32 of the given rising rows (n,), in batches; row 0 is the first episode's first frame.
 
-    On the CPU in float32 a frame's tokens do not depend on the batch that it is in (`rla_gym.rows`).
+    On the CPU in float32 a frame's tokens do not depend on the batch that it is in (`rla_gym.models.batch_invariance`).
 
     Args:
         bf16: encode under autocast to bfloat16.

@@ -19,11 +19,13 @@ from rla_gym.data.digests import combine_digests
 from rla_gym.data.formats import robomimic
 from rla_gym.data.formats.scan import DATASETS, DEFAULT_FRAME_NAME, Headers, scan
 from rla_gym.data.index import FileState, index_path, read_index, write_index
-from rla_gym.extras import require
-from rla_gym.files import check_readable
+from rla_gym.utils.files import check_readable
+from rla_gym.utils.optional import require
 from rla_gym.utils.progress import tracked
 
 FILE_NAME = "episodes.hdf5"
+SETTINGS_NAME = "collect.json"
+"""What a folder was asked to hold that `rla-gym collect` began."""
 SHOW_PROGRESS = 10_000
 """Frames of a data set from which decoding all of them is worth a bar: about a second."""
 UNSKILLED = ("play", "goal-blind", "interrupted")

@@ -19,8 +19,8 @@ from typing import Any
 import numpy as np
 
 from rla_gym.data.formats.scan import Headers
-from rla_gym.files import read_json, write_json
-from rla_gym.typed import build
+from rla_gym.utils.files import read_json, write_json
+from rla_gym.utils.typed import build
 
 SCHEMA = 1
 TICK_NS = 20_000_000

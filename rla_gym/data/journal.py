@@ -5,10 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 from rla_gym.data.store import MOTION_NAME, PCA_NAME, expect
-from rla_gym.digests import check_intact, read_object, with_digest
-from rla_gym.files import write_json
-from rla_gym.outputs import Output
-from rla_gym.typed import check
+from rla_gym.utils.digests import check_intact, read_object, with_digest
+from rla_gym.utils.files import write_json
+from rla_gym.utils.outputs import Output
+from rla_gym.utils.typed import check
 
 JOURNAL_NAME = "journal.json"
 TOKENS_NAME, PART_NAME, ENCODER_NAME = "tokens.npy", "tokens.npy.part", "encoder.safetensors"

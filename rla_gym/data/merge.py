@@ -8,17 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from rla_gym.data.card import CARD_NAME, CARD_TEXT_NAME, Card, make_merged_card, read_card, write_card
-from rla_gym.data.collect import SETTINGS_NAME
 from rla_gym.data.digests import combine_digests
-from rla_gym.data.episodes import FILE_NAME, EpisodeDataset
+from rla_gym.data.episodes import FILE_NAME, SETTINGS_NAME, EpisodeDataset
 from rla_gym.data.formats.robomimic import copy_episodes, index_written
 from rla_gym.data.index import index_path
-from rla_gym.digests import read_object
-from rla_gym.disk import need_room
-from rla_gym.extras import require
-from rla_gym.files import atomic_path, write_json
-from rla_gym.outputs import is_sealed, output
-from rla_gym.typed import check
+from rla_gym.utils.digests import read_object
+from rla_gym.utils.disk import need_room
+from rla_gym.utils.files import atomic_path, write_json
+from rla_gym.utils.optional import require
+from rla_gym.utils.outputs import is_sealed, output
+from rla_gym.utils.typed import check
 
 MERGE_NAME = "merge.json"
 """Lists the hashes of the data sets that a folder was merged from."""

@@ -11,8 +11,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-from rla_gym.files import atomic_path
-from rla_gym.tensors import check_fit, read_tensors, save_tensors
+from rla_gym.utils.files import atomic_path
+from rla_gym.utils.tensors import check_fit, read_tensors, save_tensors
 
 
 @dataclass(frozen=True)

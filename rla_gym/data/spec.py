@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from rla_gym.utils.typed import shown
+
 if TYPE_CHECKING:
     from rla_gym.data.episodes import Episode
 
@@ -61,19 +63,19 @@ def _what_cannot_be(spec: Mapping[str, Any]) -> str | None:
     """The first fact that cannot be; a TypeError for a value of a type that cannot be looked at."""
     low, high = spec["action_low"], spec["action_high"]
     if not isinstance(spec["name"], str) or not all(isinstance(name, str) for name in spec["object_names"]):
-        return f"name {spec['name']!r} and object_names {spec['object_names']!r} must be texts"
+        return f"name {shown(spec['name'])} and object_names {shown(spec['object_names'])} must be texts"
     # A bound of no width is an action that is never taken, such as that of a gripper that stays open.
     if len(low) != len(high) or not all(-np.inf < a <= b < np.inf for a, b in zip(low, high, strict=True)):
-        return f"action_low {low} and action_high {high} must be finite, the one not above the other"
+        return f"action_low {shown(low)} and action_high {shown(high)} must be finite, the one not above the other"
     if len(spec["frame_size"]) != 2 or min(spec["frame_size"]) < 1:
-        return f"frame_size is {spec['frame_size']}, expected [height, width]"
+        return f"frame_size is {shown(spec['frame_size'])}, expected [height, width]"
     if not spec["control_hz"] > 0 or spec["max_steps"] < 1 or spec["proprio_size"] < 0:
         return "control_hz and max_steps must be positive, proprio_size not negative"
     options = spec.get("options", {})
     if not isinstance(options, Mapping) or not all(isinstance(name, str) for name in options):
         return f"options are {options!r}, expected what make_task takes beside the name, such as {{\"max_steps\": 100}}"
     if len(spec.get("proprio_names") or ()) not in (0, spec["proprio_size"]):
-        return f"{len(spec['proprio_names'])} proprio_names for proprio_size {spec['proprio_size']}"
+        return f"{len(spec['proprio_names'])} proprio_names for proprio_size {shown(spec['proprio_size'])}"
     return None
 
 

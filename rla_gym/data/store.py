@@ -15,8 +15,8 @@ import numpy as np
 from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.pca import ChannelPCA
 from rla_gym.data.store_index import LARGEST_HASHED, check_content, map_tokens, read_arrays, read_index
-from rla_gym.files import atomic_path
-from rla_gym.outputs import output
+from rla_gym.utils.files import atomic_path
+from rla_gym.utils.outputs import output
 
 if TYPE_CHECKING:
     import torch
@@ -182,7 +182,7 @@ class TokenStore:
         """
         import torch
 
-        from rla_gym.tensors import read_tensors, save_tensors
+        from rla_gym.utils.tensors import read_tensors, save_tensors
 
         place, key = self.path / MOTION_NAME, self.coordinates
         if place.is_file():

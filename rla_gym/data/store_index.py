@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from rla_gym.data.arrays import canonical
-from rla_gym.digests import check_intact, read_object
-from rla_gym.files import sha256_file
-from rla_gym.typed import build, shown
+from rla_gym.utils.digests import check_intact, read_object
+from rla_gym.utils.files import sha256_file
+from rla_gym.utils.typed import build, shown
 
 SCHEMA = 1
 ADVICE = "remove the folder and encode again"

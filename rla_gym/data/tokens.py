@@ -28,10 +28,10 @@ from rla_gym.data.store import (
     split_episodes,
 )
 from rla_gym.data.store_index import SCHEMA, described
-from rla_gym.digests import with_digest
-from rla_gym.disk import reserve
-from rla_gym.files import atomic_path, settle, temporary_path, write_json
-from rla_gym.outputs import is_sealed, output
+from rla_gym.utils.digests import with_digest
+from rla_gym.utils.disk import reserve
+from rla_gym.utils.files import atomic_path, settle, temporary_path, write_json
+from rla_gym.utils.outputs import is_sealed, output
 from rla_gym.utils.progress import Progress
 
 __all__ = ["FrameEncoder", "TokenStore", "encode_dataset"]

@@ -8,12 +8,12 @@ from pathlib import Path
 import numpy as np
 import torch
 
-from rla_gym.bundle import Bundle
-from rla_gym.dream import Dream, DreamStep
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.dream.dream import Dream, DreamStep
+from rla_gym.dream.uncertainty import DataDistance, wanted
 from rla_gym.envs.episodes import Episodes, EpisodeStep
 from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.spaces import Observation
-from rla_gym.uncertainty import DataDistance, wanted
 
 
 class DreamEpisodes(Episodes):

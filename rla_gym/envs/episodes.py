@@ -14,17 +14,17 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import load_checkpoint
-from rla_gym.devices import find_device
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.pickling import packed, unpacked
+from rla_gym.checkpoint.reference_data import load_references
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.envs.options import EpisodeOptions, checked_count
 from rla_gym.envs.spaces import Observation, checked_chunks, observation_space, observe
 from rla_gym.envs.starts import RESET_OPTIONS, check_options, given_goal, given_start
-from rla_gym.noise import keyed_uniform, make_keys
-from rla_gym.pickling import packed, unpacked
-from rla_gym.reference_data import load_references
 from rla_gym.rewards import VideoReward, VideoRewardConfig
-from rla_gym.seeds import seed_words
+from rla_gym.utils.devices import find_device
+from rla_gym.utils.keyed_rng import keyed_uniform, make_keys
+from rla_gym.utils.seeds import seed_words
 
 START_STEP = 2**64 - 1
 """The step that an episode's start is drawn at; no episode gets there."""

@@ -8,8 +8,8 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
 from rla_gym.envs.goal_episodes import GoalEpisodes
 from rla_gym.envs.options import episode_options
 from rla_gym.envs.single import EpisodeEnv

@@ -9,8 +9,8 @@ import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 from gymnasium.vector.utils import batch_space
 
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
 from rla_gym.envs.goal_episodes import GoalEpisodes
 from rla_gym.envs.options import episode_options
 from rla_gym.envs.time_limit import shortened

@@ -11,8 +11,8 @@ import torch
 from gymnasium import spaces
 from torch import Tensor
 
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import load_checkpoint
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.envs.dream_episodes import DreamEpisodes
 from rla_gym.envs.episodes import EpisodeStep
 from rla_gym.envs.options import EpisodeOptions

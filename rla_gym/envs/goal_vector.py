@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
 from rla_gym.envs.goal_episodes import GoalEpisodes
 from rla_gym.envs.options import episode_options
 from rla_gym.envs.sb3 import EpisodesVecEnv
@@ -23,7 +23,7 @@ class RLAWorldGoalVecEnv(EpisodesVecEnv):
     Args:
         ckpt: checkpoint folder, built-in name or hub id (or a loaded `Bundle`); by default the built-in "push-cube".
         num_envs: number of environments.
-        steps, temperature, precision, device: of `rla_gym.dream.Dream`.
+        steps, temperature, precision, device: of `rla_gym.dream.dream.Dream`.
         terminate_on_success, options: as of `RLAWorldGoalEnv`.
     """
 

@@ -9,9 +9,9 @@ from difflib import get_close_matches
 from pathlib import Path
 from typing import Annotated, Any
 
-from rla_gym.checks import Count, Fraction, NonNegative, Positive, Range, check_fields, checked
-from rla_gym.references import References
-from rla_gym.uncertainty import DisagreementConfig, wanted
+from rla_gym.checkpoint.references import References
+from rla_gym.dream.uncertainty import DisagreementConfig, wanted
+from rla_gym.utils.checks import Count, Fraction, NonNegative, Positive, Range, check_fields, checked
 
 Gamma = Annotated[float, Range(above=0, high=1)]
 Samples = Annotated[int, Range(low=2)]

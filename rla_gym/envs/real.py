@@ -8,12 +8,13 @@ from typing import Any
 import gymnasium as gym
 import numpy as np
 
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.envs.options import episode_options
 from rla_gym.envs.real_episodes import RealEpisodes, check_shown_reference
-from rla_gym.envs.simulators import LocalSimulators
 from rla_gym.envs.single import EpisodeEnv
+from rla_gym.tasks.simulators import LocalSimulators
 
 
 class RLARealEnv(EpisodeEnv, gym.Env[Any, np.ndarray]):

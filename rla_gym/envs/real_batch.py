@@ -8,13 +8,14 @@ from typing import Any
 import numpy as np
 from gymnasium.vector import AutoresetMode, VectorEnv
 
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import DEFAULT_CHECKPOINT, load_checkpoint
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.envs.options import EpisodeOptions, checked_count, episode_options
 from rla_gym.envs.real_episodes import RealEpisodes, check_shown_reference
-from rla_gym.envs.simulators import LocalSimulators, Simulators, WorkerSimulators
 from rla_gym.envs.time_limit import shortened
 from rla_gym.envs.vector import EpisodesVectorEnv
+from rla_gym.tasks.simulators import LocalSimulators, Simulators, WorkerSimulators
 
 
 def parallel_episodes(

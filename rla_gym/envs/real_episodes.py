@@ -11,14 +11,14 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.episodes import START_STEP, Episodes, EpisodeStep
 from rla_gym.envs.options import EpisodeOptions
-from rla_gym.envs.simulators import Observed, Simulators, Start
 from rla_gym.envs.spaces import Observation
 from rla_gym.envs.task_reward import TaskReward
-from rla_gym.noise import keyed_bits, make_keys
 from rla_gym.rewards import VideoReward
+from rla_gym.tasks.simulators import Observed, Simulators, Start
+from rla_gym.utils.keyed_rng import keyed_bits, make_keys
 
 STARTS = ("reference", "task")
 SUCCESS_REWARD = "success"

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
 from rla_gym.envs.options import episode_options
 from rla_gym.envs.real_batch import parallel_episodes
 from rla_gym.envs.sb3 import EpisodesVecEnv

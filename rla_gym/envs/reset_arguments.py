@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from rla_gym.seeds import checked_seed
+from rla_gym.utils.seeds import checked_seed
 
 
 def listed_seeds(seed: Any, count: int) -> list[int | None]:

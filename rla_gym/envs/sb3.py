@@ -9,14 +9,14 @@ from typing import Any
 import numpy as np
 from gymnasium.error import ResetNeeded
 
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import DEFAULT_CHECKPOINT
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.resolve import DEFAULT_CHECKPOINT
 from rla_gym.envs.dream_episodes import DreamEpisodes
 from rla_gym.envs.episodes import Episodes
 from rla_gym.envs.options import episode_options
 from rla_gym.envs.spaces import Observation, action_space, observation_space, put_rows, row_of
-from rla_gym.extras import require
-from rla_gym.seeds import checked_seed
+from rla_gym.utils.optional import require
+from rla_gym.utils.seeds import checked_seed
 
 VecEnv: Any = require("stable_baselines3.common.vec_env", extra="rl").VecEnv
 
@@ -141,7 +141,7 @@ class RLAWorldVecEnv(EpisodesVecEnv):
     Args:
         ckpt: checkpoint folder, built-in name or hub id (or a loaded `Bundle`); by default the built-in "push-cube".
         num_envs: number of environments.
-        steps, temperature, precision, device: of `rla_gym.dream.Dream`.
+        steps, temperature, precision, device: of `rla_gym.dream.dream.Dream`.
         options: as of `RLAWorldEnv`: obs_mode, reward, metric, patches, references, chunk, ...
     """
 

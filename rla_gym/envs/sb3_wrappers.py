@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from rla_gym.envs.wrappers import checked_scale, told
-from rla_gym.extras import require
+from rla_gym.utils.optional import require
 
 VecEnvWrapper: Any = require("stable_baselines3.common.vec_env", extra="rl").VecEnvWrapper
 

@@ -12,7 +12,7 @@ from rla_gym.envs.reset_arguments import own_seed
 from rla_gym.envs.spaces import Observation, action_space, observation_space, real_array, row_of
 from rla_gym.envs.time_limit import ToldLimit
 from rla_gym.envs.viewer import Window, beside, check_rendering, keys_to_action, reference_picture
-from rla_gym.seeds import checked_seed
+from rla_gym.utils.seeds import checked_seed
 
 RENDER_MODES = ("human", "rgb_array", "rgb_array_list")
 

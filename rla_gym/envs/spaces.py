@@ -8,7 +8,7 @@ import numpy as np
 from gymnasium import spaces
 from torch import Tensor
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 
 OBS_MODES = ("features", "tokens", "pixels", "dict")
 PROPRIO_LIMIT = 5.0

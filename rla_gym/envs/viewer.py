@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from rla_gym.bundle import Bundle
-from rla_gym.checks import checked
-from rla_gym.extras import require
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.tasks.offscreen import RenderingError
+from rla_gym.utils.checks import checked
+from rla_gym.utils.optional import require
 
 if TYPE_CHECKING:
     from rla_gym.envs.episodes import Episodes

@@ -1,6 +1,7 @@
 """Gymnasium wrappers: uncertainty as a penalty or an end, and actions of a single control step.
 
-What a wrapper reads from the info is there if the environment was made with `uncertainty`; see `rla_gym.uncertainty`.
+What a wrapper reads from the info is there if the environment was made with `uncertainty`; see
+`rla_gym.dream.uncertainty`.
 For Stable-Baselines3's vector environments there is `rla_gym.envs.sb3_wrappers`.
 """
 

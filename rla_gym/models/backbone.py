@@ -7,7 +7,7 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from rla_gym.extras import require
+from rla_gym.utils.optional import require
 
 PLAIN = "take a plain vision transformer, such as vit_small_patch14_dinov2 or vit_large_patch16_dinov3"
 """What the errors advise."""

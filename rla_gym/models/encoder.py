@@ -18,6 +18,10 @@ from torch.nn import functional as F
 
 from rla_gym.models.backbone import build_backbone, load_matching, normalization
 from rla_gym.models.encoder_weights import find_weights
+from rla_gym.models.shapes import MOST_BLOCKS, check_sizes
+from rla_gym.utils.files import atomic_path, parse_json
+from rla_gym.utils.tensors import built, read_tensors, save_tensors
+from rla_gym.utils.typed import build
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_STD = (0.229, 0.224, 0.225)
@@ -49,6 +53,11 @@ class EncoderConfig:
     alias: str = ""
     mean: tuple[float, float, float] | None = None
     std: tuple[float, float, float] | None = None
+
+    def __post_init__(self) -> None:
+        check_sizes(self, zero=("layer",))  # refused by name later
+        if self.layer is not None and self.layer > MOST_BLOCKS:
+            raise ValueError(f"layer is {self.layer}, expected 1 to {MOST_BLOCKS}")
 
 
 class Encoder(nn.Module):
@@ -163,13 +172,9 @@ class Encoder(nn.Module):
 
     def save(self, path: str | Path) -> None:
         """Write configuration and float16 weights to one safetensors file, whole or not at all."""
-        from safetensors.torch import save_file
-
-        from rla_gym.files import atomic_path
-
         tensors = {key: value.half().contiguous() for key, value in self.state_dict().items()}
         with atomic_path(path) as target:
-            save_file(tensors, str(target), metadata={"config": json.dumps(asdict(self.config))})
+            save_tensors(target, tensors, {"config": json.dumps(asdict(self.config))})
 
     @classmethod
     def load(cls, path: str | Path) -> Encoder:
@@ -180,33 +185,21 @@ class Encoder(nn.Module):
             ValueError: not a whole file of :meth:`save`, or one of a newer version.
             KeyError: a tensor is missing.
         """
-        from safetensors import SafetensorError, safe_open
-
-        path = Path(path)
+        path, advice = Path(path), "copy or write it again"
         if not path.is_file():
             raise FileNotFoundError(f"no encoder file at {path}; write one with `rla-gym encoder`")
-        try:
-            with safe_open(str(path), framework="pt") as file:
-                metadata = file.metadata() or {}
-                names = file.keys()
-                tensors = {name: file.get_tensor(name).float() for name in names}
-        except SafetensorError as error:
-            raise ValueError(f"{path} is no whole safetensors file ({error}); copy or write it again") from error
+        tensors, metadata = read_tensors(path, advice)
         if "config" not in metadata:
             raise ValueError(f"{path} holds no encoder configuration; it was not written by Encoder.save")
-        fields = json.loads(metadata["config"])
-        unknown = sorted(set(fields) - set(EncoderConfig.__dataclass_fields__))
-        if unknown:
-            raise ValueError(f"{path} has unknown entries {', '.join(unknown)}: it is of a newer rla_gym; upgrade it")
-        # Files of before these entries were made with ImageNet's statistics, whatever their backbone.
-        fields = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **fields}
-        for name in ("frame_size", "mean", "std"):
-            fields[name] = tuple(fields[name])
-        encoder = cls(EncoderConfig(**fields))
-        missing = sorted(set(encoder.state_dict()) - set(tensors))
-        if missing:
-            raise KeyError(f"{path} lacks the tensor {missing[0]!r}; copy or write it again")
-        encoder.load_state_dict(tensors)
+        try:
+            entries = parse_json(metadata["config"])
+        except ValueError as error:
+            raise ValueError(f"{path}: its configuration is not valid JSON ({error}); {advice}") from error
+        if isinstance(entries, dict):
+            # Files of before these entries were made with ImageNet's statistics, whatever their backbone.
+            entries = {"mean": IMAGENET_MEAN, "std": IMAGENET_STD, **entries}
+        config: EncoderConfig = build(EncoderConfig, entries, path, "upgrade rla_gym, or copy or write it again")
+        encoder: Encoder = built(lambda: cls(config), tensors, path, advice)
         return encoder
 
 

@@ -4,8 +4,9 @@ Three parts: `distances` compares tokens, `modes` turns distances into a reward,
 `normalization` is an option, `goals` is the reward of the goal environment.
 """
 
+from rla_gym.checkpoint.reward_names import METRICS, PATCHES
 from rla_gym.rewards.config import VideoRewardConfig
-from rla_gym.rewards.distances import METRICS, PATCHES, change_weights, token_distance
+from rla_gym.rewards.distances import change_weights, token_distance
 from rla_gym.rewards.goals import GOAL_REWARDS, FeatureGoal
 from rla_gym.rewards.modes import REWARDS, Corresponding, Distances, Goal, Progress, Reward, Success, make_reward
 from rla_gym.rewards.normalization import RunningNormalization

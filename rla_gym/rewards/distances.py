@@ -6,10 +6,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional as F
 
-METRICS = ("l1", "l2", "cosine", "features", "objects")
 OF_FEATURES = ("features", "objects")
 """Euclidean distances between feature maps: all keypoints, or those that follow objects."""
-PATCHES = ("all", "moving")
 
 
 def token_distance(tokens: Tensor, targets: Tensor, metric: str, weights: Tensor | None = None) -> Tensor:

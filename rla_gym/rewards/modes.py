@@ -12,6 +12,8 @@ from typing import Protocol
 
 from torch import Tensor
 
+from rla_gym.checkpoint.reward_names import MODES
+
 
 @dataclass(frozen=True)
 class Distances:
@@ -90,12 +92,9 @@ class Success:
         return self.scale * distances.solved.float()
 
 
-REWARDS: dict[str, type[Corresponding] | type[Goal] | type[Progress] | type[Success]] = {
-    "corresponding": Corresponding,
-    "goal": Goal,
-    "progress": Progress,
-    "success": Success,
-}
+REWARDS: dict[str, type[Corresponding] | type[Goal] | type[Progress] | type[Success]] = dict(
+    zip(MODES, (Corresponding, Goal, Progress, Success), strict=True)
+)
 
 
 def make_reward(mode: str, scale: float, gamma: float | None = None) -> Reward:

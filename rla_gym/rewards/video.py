@@ -7,9 +7,10 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.reward_names import METRICS, PATCHES
 from rla_gym.rewards.config import VideoRewardConfig
-from rla_gym.rewards.distances import METRICS, OF_FEATURES, PATCHES, change_weights, token_distance
+from rla_gym.rewards.distances import OF_FEATURES, change_weights, token_distance
 from rla_gym.rewards.modes import Distances, Success, make_reward
 from rla_gym.rewards.normalization import RunningNormalization
 

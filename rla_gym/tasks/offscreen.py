@@ -15,7 +15,7 @@ from typing import Any
 
 import numpy as np
 
-from rla_gym.extras import require
+from rla_gym.utils.optional import require
 
 LIBRARIES = {"egl": ("EGL", "GL"), "osmesa": ("OSMesa",)}
 """System libraries that MuJoCo's backends load, by the name in MUJOCO_GL."""

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
-from rla_gym.extras import require
+from rla_gym.utils.optional import require
 
 CONTROL_HZ = 20.0
 NOT_RESTORABLE = {"Wipe": "it keeps the wiped markers outside of the simulation"}

@@ -13,10 +13,10 @@ from rla_gym.data.episodes import EpisodeDataset
 from rla_gym.data.tokens import TokenStore
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.student import StudentConfig, make_student
-from rla_gym.trained import TrainedRun
 from rla_gym.training.batches import device_of, exact, held_out, keyed_generators, origin
 from rla_gym.training.frames import check_same_data, read_frames, some_rows
 from rla_gym.training.metrics import explained
+from rla_gym.training.run import TrainedRun
 
 BACKGROUND_FRAMES = 512
 

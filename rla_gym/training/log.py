@@ -9,8 +9,8 @@ from typing import Any
 
 from torch import Tensor
 
-from rla_gym.extras import require
 from rla_gym.training.records import RunRecords
+from rla_gym.utils.optional import require
 
 
 class RunLog:

@@ -16,9 +16,6 @@ from typing import Any
 import torch
 from torch import nn
 
-from rla_gym.devices import find_device
-from rla_gym.extras import require
-from rla_gym.tensors import check_fit, fill
 from rla_gym.training.ema import Ema, flat_state
 from rla_gym.training.log import RunLog
 from rla_gym.training.loop_config import LoopConfig
@@ -30,6 +27,9 @@ from rla_gym.training.saved_state import ADVICE
 from rla_gym.training.schedule import learning_rate
 from rla_gym.training.stopping import check_finite, signals_noted, stop_reason
 from rla_gym.training.trainable import Trainable, TrainingStep
+from rla_gym.utils.devices import find_device
+from rla_gym.utils.optional import require
+from rla_gym.utils.tensors import check_fit, fill
 
 __all__ = ["LoopConfig", "Trainable", "fit", "load_weights"]
 

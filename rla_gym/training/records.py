@@ -25,13 +25,13 @@ from typing import Any
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rla_gym.digests import check_intact, read_object, with_digest
-from rla_gym.disk import need_room
-from rla_gym.files import atomic_path, parse_json, sha256_file, sync_folder, temporary_path, write_json
-from rla_gym.outputs import Output, output
-from rla_gym.tensors import check_file_inside
 from rla_gym.training.saved_state import FORMAT, STATE, TENSORS, read_state, read_state_tensors
-from rla_gym.typed import build, shown
+from rla_gym.utils.digests import check_intact, read_object, with_digest
+from rla_gym.utils.disk import need_room
+from rla_gym.utils.files import atomic_path, parse_json, sha256_file, sync_folder, temporary_path, write_json
+from rla_gym.utils.outputs import Output, output
+from rla_gym.utils.tensors import check_file_inside
+from rla_gym.utils.typed import build, shown
 
 STATE_FILES = (STATE, TENSORS)
 """Files of one checkpoint, in the order of removal: without state.json there is none."""
@@ -84,12 +84,12 @@ class RunRecords:
         return folder
 
     def writing(self) -> AbstractContextManager[Output]:
-        """The folder as this process's own while a training writes there, see `rla_gym.outputs.output`."""
+        """The folder as this process's own while a training writes there, see `rla_gym.utils.outputs.output`."""
         return output(self.out, "train")
 
     def prepare(self) -> None:
         """Makes the folder, removes what a killed run left unfinished, and refuses files that a run would replace."""
-        if (self.out / "log.jsonl").exists() and not (self.out / "log.jsonl").is_file():
+        if os.path.lexists(self.out / "log.jsonl") and not (self.out / "log.jsonl").is_file():
             raise FileExistsError(f"{self.out / 'log.jsonl'} is no regular file: move it, or train into another folder")
         with self.writing() as out:
             out.claim(("log.jsonl", "latest.json"))

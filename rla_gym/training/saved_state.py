@@ -9,10 +9,10 @@ from typing import Any
 
 from torch import Tensor
 
-from rla_gym.digests import check_intact, read_object
-from rla_gym.files import sha256_file
-from rla_gym.tensors import check_file_inside, read_tensors
-from rla_gym.typed import build, check
+from rla_gym.utils.digests import check_intact, read_object
+from rla_gym.utils.files import sha256_file
+from rla_gym.utils.tensors import check_file_inside, read_tensors
+from rla_gym.utils.typed import build, check
 
 FORMAT = 1
 STATE, TENSORS = "state.json", "state.safetensors"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from rla_gym.extras import require
+from rla_gym.utils.optional import require
 
 HOLD = 8
 """Frames of a video that the last image of an episode stands still."""

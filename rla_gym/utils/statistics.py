@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 
-from rla_gym.extras import require
+from rla_gym.utils.optional import require
 
 DRAWS = 1000
 """Resamples of a bootstrap over clusters."""

@@ -8,7 +8,7 @@ import pytest
 from stable_baselines3 import PPO, SAC
 from stable_baselines3.common.vec_env import VecNormalize
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.sb3 import RLAWorldVecEnv
 
 

@@ -14,7 +14,7 @@ from stable_baselines3 import A2C, DDPG, DQN, PPO, SAC, TD3
 
 from rla_gym.bench.agents import load_agent, load_agents
 from rla_gym.bench.sb3_files import normalizer_of, recognise
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.spaces import action_space, observation_space
 
 SMALL = {"net_arch": [4]}

@@ -9,8 +9,8 @@ import pytest
 import torch
 
 from rla_gym.bench.starts import Starts, held_out_starts
-from rla_gym.bundle import Bundle
-from rla_gym.references import PARTS
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.references import PARTS
 from rla_gym.rewards import VideoReward
 
 

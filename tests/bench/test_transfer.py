@@ -18,12 +18,12 @@ from rla_gym.bench.run import run
 from rla_gym.bench.sides import Sides
 from rla_gym.bench.starts import held_out_starts
 from rla_gym.bench.transfer import Transfer, object_gap, worth_seeing
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import save_checkpoint
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.store import save_checkpoint
 from rla_gym.envs.dream_episodes import DreamEpisodes
 from rla_gym.envs.options import EpisodeOptions
 from rla_gym.envs.real_episodes import RealEpisodes
-from rla_gym.envs.simulators import LocalSimulators
+from rla_gym.tasks.simulators import LocalSimulators
 
 SMALL = {"episodes": 3, "num_envs": 2, "workers": 0, "time_limit": 2, "later_frames": True}
 

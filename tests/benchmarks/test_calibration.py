@@ -7,9 +7,9 @@ from pathlib import Path
 import numpy as np
 
 from benchmarks.calibration import MEASURES, bins, draw, dream_handles, grouped, true_tokens
-from rla_gym.bundle import Bundle
+from rla_gym.bench.fidelity.starts import make_handles
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.data import TokenStore
-from rla_gym.evaluation.handles import make_handles
 from rla_gym.tasks import make_task
 
 

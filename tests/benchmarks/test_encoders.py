@@ -7,9 +7,9 @@ import pytest
 import torch
 
 from benchmarks.encoders import candidates, encode_all, probe_errors, sample_frames
+from rla_gym.bench.fidelity.probe import ProbeConfig
 from rla_gym.data import EpisodeDataset
 from rla_gym.data.store import split_episodes
-from rla_gym.evaluation.probe import ProbeConfig
 from rla_gym.models.student import StudentConfig, make_student
 from tests.recording import record
 

@@ -15,7 +15,7 @@ from benchmarks.reliability.stages import Stage, stages
 from rla_gym.cli import main
 from rla_gym.data import Episode, write_dataset
 from rla_gym.data.spec import EXAMPLE
-from rla_gym.outputs import output
+from rla_gym.utils.outputs import output
 
 
 def episodes(first: int, count: int = 2) -> list[Episode]:

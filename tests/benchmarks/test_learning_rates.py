@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.learning_rates import Args, main
 from rla_gym.data import TokenStore
-from rla_gym.files import read_json
+from rla_gym.utils.files import read_json
 
 pytestmark = pytest.mark.usefixtures("brief_timing", "narrow_presets")
 

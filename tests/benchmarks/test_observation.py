@@ -11,7 +11,7 @@ import torch
 
 import rla_gym
 from benchmarks.observation import Args, Pairs, TrueState, clone, main, record, share_reached, state_inputs, summarize
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 
 SMALL = {
     "demonstrations": 3,

@@ -17,9 +17,9 @@ from benchmarks.properties.progression import WAYS, Latents, _measures, between,
 from benchmarks.properties.reconstruction import compared, draw_pairs, everything, nothing, pair_errors
 from benchmarks.properties.run import main
 from benchmarks.properties.sweep import KINDS, LATENTS, autoencoder_config
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.data import TokenStore
-from rla_gym.files import read_json
+from rla_gym.utils.files import read_json
 
 
 def test_simple_ways_keep_as_many_numbers_as_they_say(encoded: TokenStore) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.quickstart import MORE, ROOT, TOY, Args, commands, main, run
-from rla_gym.files import read_json
+from rla_gym.utils.files import read_json
 
 README = (ROOT / "README.md").read_text(encoding="utf-8")
 

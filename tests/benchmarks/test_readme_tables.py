@@ -1,7 +1,7 @@
 """README's tables are what benchmarks/results says, and every result file says how it was made."""
 
 from benchmarks.readme import RESULTS, ROOT, TABLES, pages
-from rla_gym.files import read_json
+from rla_gym.utils.files import read_json
 
 
 def test_readme_matches_the_results() -> None:

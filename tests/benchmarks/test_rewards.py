@@ -9,8 +9,8 @@ import numpy as np
 import pytest
 
 from benchmarks.rewards import Args, configurations, dreamt_rewards, judge, main, make_rollouts, spearman
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import load_checkpoint
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.rewards import VideoRewardConfig
 
 SMALL = {"references": "all", "levels": (0.0, 0.5), "draws": 2, "chunks": 3, "starts": 3}

@@ -22,9 +22,9 @@ from benchmarks.speed.quality import errors
 from benchmarks.speed.run import Args, main
 from benchmarks.speed.scaling import batch_exponents, exponent
 from benchmarks.speed.tables import _rate, core_share, few_steps, speed
-from rla_gym.checkpoint import load_checkpoint
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.data import TokenStore
-from rla_gym.files import read_json
+from rla_gym.utils.files import read_json
 
 
 def turns(*seconds: float) -> list[dict[str, float]]:

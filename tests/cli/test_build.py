@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from rla_gym.checkpoint import load_checkpoint
+from rla_gym.checkpoint.store import load_checkpoint
 from rla_gym.cli.build import build, collect
 from rla_gym.cli.recipes import RECIPES, SOMEWHERE, Recipe
 from rla_gym.data import EpisodeDataset

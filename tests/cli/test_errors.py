@@ -14,7 +14,7 @@ from safetensors import SafetensorError
 
 from rla_gym.cli import is_expected, main, one_line
 from rla_gym.cli.commands import COMMANDS
-from rla_gym.cli.threads import use_threads
+from rla_gym.utils.threads import use_threads
 
 
 @pytest.mark.parametrize(

@@ -6,9 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from rla_gym.cli import UNFINISHED, UnfinishedError, main
+from rla_gym.cli import main
 from rla_gym.cli.commands import parse
 from rla_gym.cli.flags import flags_of, in_flags
+from rla_gym.cli.unfinished import UNFINISHED, UnfinishedError
 
 TRAIN = ["train", "quick", "--tokens", "t", "--out", "o"]
 

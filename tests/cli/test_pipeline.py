@@ -11,14 +11,15 @@ import numpy as np
 import pytest
 import torch
 
-from rla_gym.checkpoint import load_checkpoint
-from rla_gym.cli import UNFINISHED, main
+from rla_gym.checkpoint.store import load_checkpoint
+from rla_gym.cli import main
 from rla_gym.cli.budget import within_budget
 from rla_gym.cli.commands import parse
 from rla_gym.cli.inspect import card_of
-from rla_gym.digests import read_object
-from rla_gym.files import write_json
-from rla_gym.trained import TrainedRun
+from rla_gym.cli.unfinished import UNFINISHED
+from rla_gym.training.run import TrainedRun
+from rla_gym.utils.digests import read_object
+from rla_gym.utils.files import write_json
 from tests.cli.conftest import EPISODES, STAGES, Made
 from tests.recording import workers_in_threads
 

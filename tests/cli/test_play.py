@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.cli import main
 from rla_gym.cli.play import Play, Scores, drive
 from rla_gym.envs.real import RLARealEnv

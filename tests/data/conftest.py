@@ -1,16 +1,9 @@
-"""One small data set of push-cube for all tests of the data layer, and a real, if plain, encoder."""
+"""A real, if plain, encoder for the tests of the data layer."""
 
 from __future__ import annotations
 
-from pathlib import Path
-
 import pytest
 import torch
-
-from rla_gym.data import CollectConfig, EpisodeDataset
-from tests.recording import collect_here
-
-EPISODES = 10
 
 
 class PatchColours:
@@ -39,14 +32,3 @@ class PatchColours:
 @pytest.fixture
 def encoder() -> PatchColours:
     return PatchColours()
-
-
-@pytest.fixture(scope="session")
-def collected(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    out = tmp_path_factory.mktemp("collected") / "push-cube"
-    return collect_here(CollectConfig("push-cube", EPISODES, play=0.3, goal_blind=0.2, seed=6, out=out))
-
-
-@pytest.fixture
-def dataset(collected: Path) -> EpisodeDataset:
-    return EpisodeDataset(collected)

@@ -8,10 +8,11 @@ import numpy as np
 import pytest
 
 from rla_gym.cli.inspect import card_of
-from rla_gym.data import CollectConfig, EpisodeDataset, collect, write_dataset
+from rla_gym.collect.collect import CollectConfig, collect
+from rla_gym.data import EpisodeDataset, write_dataset
 from rla_gym.data.digests import combine_digests
 from rla_gym.data.merge import merge
-from rla_gym.outputs import output
+from rla_gym.utils.outputs import output
 from tests.recording import collect_here
 
 SETTINGS = CollectConfig("push-cube", 4, play=0.0, interrupted=1.0, noise=0.2, seed=9, workers=1)

@@ -12,8 +12,8 @@ import pytest
 
 from rla_gym.data.store_index import map_tokens, read_arrays, read_index
 from rla_gym.data.tokens import TokenStore, encode_dataset
-from rla_gym.digests import with_digest
-from rla_gym.files import read_json, write_json
+from rla_gym.utils.digests import with_digest
+from rla_gym.utils.files import read_json, write_json
 
 
 @pytest.fixture

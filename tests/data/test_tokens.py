@@ -10,7 +10,7 @@ from rla_gym.cli.inspect import card_of
 from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset, write_dataset
 from rla_gym.data.pca import fit_channel_pca
 from rla_gym.data.store import split_episodes
-from rla_gym.digests import with_digest
+from rla_gym.utils.digests import with_digest
 
 
 @pytest.fixture

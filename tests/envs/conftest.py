@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
+from rla_gym.checkpoint.references import References
 from rla_gym.data import TokenStore
-from rla_gym.references import References
 
 
 @pytest.fixture(scope="module")

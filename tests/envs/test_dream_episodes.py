@@ -9,11 +9,11 @@ import numpy as np
 import pytest
 import torch
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.references import References
 from rla_gym.envs.episodes import EpisodeOptions
 from rla_gym.envs.sb3 import RLAWorldVecEnv
 from rla_gym.envs.world import RLAWorldEnv
-from rla_gym.references import References
 
 ENDLESS = {"success_threshold": 1e-6, "terminate_on_success": False}
 STILL = np.zeros(8, np.float32)

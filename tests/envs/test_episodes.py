@@ -11,14 +11,14 @@ import numpy as np
 import pytest
 import torch
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.reference_data import encode_references, load_references
+from rla_gym.checkpoint.references import References
 from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset
 from rla_gym.envs.real import RLARealEnv
 from rla_gym.envs.sb3 import RLAWorldVecEnv
 from rla_gym.envs.world import RLAWorldEnv
 from rla_gym.models.encoder import Encoder, load_encoder
-from rla_gym.reference_data import encode_references, load_references
-from rla_gym.references import References
 
 ENDLESS = {"success_threshold": 1e-6, "terminate_on_success": False}
 STILL = np.zeros(8, np.float32)

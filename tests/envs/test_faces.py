@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 import torch
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.real import RLARealEnv
 from rla_gym.envs.real_batch import RLARealVectorEnv
 from rla_gym.envs.real_vector import RLARealVecEnv

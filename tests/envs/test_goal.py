@@ -17,7 +17,7 @@ from stable_baselines3 import SAC, HerReplayBuffer
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
 import rla_gym
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.goal import RLAWorldGoalEnv
 from rla_gym.envs.goal_vector import RLAWorldGoalVecEnv
 from rla_gym.envs.world import RLAWorldEnv

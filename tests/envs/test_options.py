@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import rla_gym
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.options import EpisodeOptions
 
 FACES: dict[str, Callable[..., Any]] = {

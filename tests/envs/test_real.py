@@ -15,7 +15,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
 import rla_gym
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.real import RLARealEnv
 from rla_gym.envs.real_vector import RLARealVecEnv
 from rla_gym.envs.world import RLAWorldEnv

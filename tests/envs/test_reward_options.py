@@ -13,7 +13,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
 import rla_gym
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.sb3 import RLAWorldVecEnv
 from rla_gym.envs.world import RLAWorldEnv
 

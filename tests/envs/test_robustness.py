@@ -19,8 +19,8 @@ from gymnasium.utils.env_checker import data_equivalence
 from gymnasium.vector import AsyncVectorEnv, SyncVectorEnv
 
 import rla_gym
-from rla_gym.bundle import Bundle
-from rla_gym.checkpoint import load_checkpoint
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.checkpoint.store import load_checkpoint
 
 gym.register_envs(rla_gym)
 

@@ -10,7 +10,7 @@ from gymnasium.error import ResetNeeded
 from stable_baselines3 import PPO
 from stable_baselines3.common.vec_env import VecMonitor, VecNormalize, VecVideoRecorder
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.sb3 import RLAWorldVecEnv
 from rla_gym.envs.world import RLAWorldEnv
 from tests.envs.videos import assert_shows

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import rla_gym
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 
 LARGE = [
     *map(int, np.random.default_rng(0).integers(2**63, 2**64, size=2, dtype=np.uint64)),

@@ -15,7 +15,7 @@ from gymnasium.vector import AsyncVectorEnv, AutoresetMode, SyncVectorEnv, Vecto
 from gymnasium.wrappers import vector as wrappers
 
 import rla_gym
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.real import RLARealEnv
 from rla_gym.envs.real_batch import RLARealVectorEnv
 from rla_gym.envs.vector import RLAWorldVectorEnv

@@ -14,7 +14,7 @@ import gymnasium as gym
 import numpy as np
 import pytest
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.real import RLARealEnv
 from rla_gym.envs.viewer import GAP, Window, beside, keys_to_action, reference_picture
 from rla_gym.envs.world import RLAWorldEnv

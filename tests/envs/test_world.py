@@ -17,7 +17,7 @@ from gymnasium.utils.env_checker import check_env as gymnasium_check
 from stable_baselines3.common.env_checker import check_env as sb3_check
 
 import rla_gym
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.world import RLAWorldEnv
 
 gym.register_envs(rla_gym)
@@ -185,7 +185,7 @@ def test_the_built_in_checkpoint_is_the_default(
     checkpoint: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     shutil.copytree(checkpoint, tmp_path / "push-cube")
-    monkeypatch.setattr("rla_gym.checkpoint.BUILT_IN", tmp_path)
+    monkeypatch.setattr("rla_gym.checkpoint.resolve.BUILT_IN", tmp_path)
     world = gym.make("RLAWorld-v0").unwrapped
     assert world.episodes.bundle.path == (tmp_path / "push-cube").resolve()
     for environment in (rla_gym.RLARealEnv, rla_gym.RLAWorldVecEnv, rla_gym.RLARealVecEnv):

@@ -14,7 +14,7 @@ from gymnasium.utils.env_checker import check_env
 from gymnasium.vector import AutoresetMode
 
 import rla_gym
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.envs.sb3 import RLAWorldVecEnv
 from rla_gym.envs.sb3_wrappers import UncertaintyPenaltyVecEnv
 from rla_gym.envs.vector import RLAWorldVectorEnv

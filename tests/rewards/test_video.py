@@ -8,7 +8,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.rewards import METRICS, VideoReward, VideoRewardConfig
 
 

@@ -9,9 +9,9 @@ import torch
 
 from rla_gym.data import EpisodeDataset, TokenStore, encode_dataset
 from rla_gym.models.encoder import Encoder
-from rla_gym.trained import TrainedRun
 from rla_gym.training.distill import DistillTraining, trained_student
 from rla_gym.training.loop import LoopConfig, fit
+from rla_gym.training.run import TrainedRun
 from tests.recording import record
 
 QUIET = {"tensorboard": False, "progress": False, "cpu": True}

@@ -10,10 +10,10 @@ import pytest
 import torch
 from safetensors.torch import save_file
 
-from rla_gym.digests import with_digest
-from rla_gym.files import read_json, sha256_file, write_json
 from rla_gym.training.records import RunRecords
 from rla_gym.training.saved_state import FORMAT
+from rla_gym.utils.digests import with_digest
+from rla_gym.utils.files import read_json, sha256_file, write_json
 
 STATE: dict[str, Any] = {
     "ema_updates": 3,

@@ -28,8 +28,8 @@ from rla_gym.data.digests import combine_digests, digest_of, episode_digest, rew
 from rla_gym.data.formats.scan import DATASETS, DEFAULT_FRAME_NAME, default_rewards, scan
 from rla_gym.data.index import write_index
 from rla_gym.data.spec import check_episode, checked_spec
-from rla_gym.extras import require
-from rla_gym.files import atomic_path
+from rla_gym.utils.files import atomic_path
+from rla_gym.utils.optional import require
 
 if TYPE_CHECKING:
     from rla_gym.data.episodes import Episode

@@ -11,10 +11,12 @@ import numpy as np
 
 from rla_gym.data.arrays import canonical
 from rla_gym.data.spec import READ, check_bounds, checked_spec
-from rla_gym.files import parse_json
+from rla_gym.utils.files import parse_json
 
 DEFAULT_FRAME_NAME = "agentview_image"
 DATASETS = {"actions": "actions", "states": "states", "proprio": "obs/proprio", "objects": "objects"}
+LARGEST_ARRAY = 256 << 20
+"""Bytes of one array of an episode beside its frames: compressed files may say any size."""
 EXTRA_ROWS = {"actions": 0, "states": 1, "proprio": 1, "objects": 1}  # rows beyond num_samples
 
 
@@ -57,7 +59,8 @@ def scan(file: Any, path: Path) -> Headers:
         group, where = data[name], f"{path}: {name}"
         datasets = _datasets(group, [frame_place, *kept], where)
         lengths.append(_check_episode(group, datasets, frame_place, spec, where))
-        sources.append(str(group.attrs.get("source", "unknown")))
+        _text(group, "task", where, spec["name"])
+        sources.append(_text(group, "source", where, "unknown"))
         successes.append(bool(_integer(group, "success", where, 0, 1, default=0)))
         seeds.append(_integer(group, "seed", where, -(2**63), 2**63 - 1, default=number))
     return Headers(
@@ -86,13 +89,16 @@ def default_rewards(steps: int, success: bool) -> np.ndarray:
 
 def _datasets(group: Any, places: list[str], where: str) -> dict[str, Any]:
     """An episode's datasets by their place; a ValueError unless they are `places`, and no others of `DATASETS`."""
-    found = {place: group.get(place) for place in {*places, *DATASETS.values(), "rewards"}}
+    found = {place: group.get(place) for place in {*places, *DATASETS.values(), "rewards", "dones"}}
     for place in places:
-        if not hasattr(found[place], "shape"):
+        if found[place] is None:
             raise ValueError(
                 f"{where} has no {place!r}, which all episodes must have or none: it holds {sorted(group)[:9]}; record "
                 "it again, or remove the episode and renumber the others"
             )
+    for place, dataset in found.items():
+        if dataset is not None and not _is_array(dataset, group):
+            raise ValueError(f"{where}: {place!r} is no array that lies in this file: record the episode again")
     extra = [place for place in DATASETS.values() if found[place] is not None and place not in places]
     if extra:
         raise ValueError(f"{where} has {extra[0]!r}, which demo_0 has not: all episodes must hold the same datasets")
@@ -131,15 +137,19 @@ def _check_episode(
                 f"{expected.get(name, (samples + EXTRA_ROWS[name], 'S'))}: {length} frames have {samples} "
                 f"actions of width {len(spec['action_low'])}"
             )
+        if dataset.nbytes > LARGEST_ARRAY:
+            raise ValueError(
+                f"{where}: {place} has {dataset.nbytes} bytes by its shape {shape}, expected at most {LARGEST_ARRAY}: "
+                "split the episode"
+            )
         values = canonical(name, dataset[()], where)
         if name == "actions":
             check_bounds(values, spec, where)
+    for name in ("rewards", "dones"):
+        if name in datasets and datasets[name].shape != (samples,):
+            raise ValueError(f"{where}: {name} have shape {datasets[name].shape}, expected ({samples},), one a step")
     if "rewards" in datasets:
         rewards = datasets["rewards"]
-        if getattr(rewards, "shape", None) != (samples,):
-            raise ValueError(
-                f"{where}: rewards have shape {getattr(rewards, 'shape', None)}, expected ({samples},), one a step"
-            )
         canonical("rewards", rewards[()], where)
     return length
 
@@ -152,6 +162,21 @@ def _integer(group: Any, name: str, where: str, low: int, high: int, default: in
             f"{where}: attribute {name} is {str(value)[:60]!r}, expected a whole number from {low} to {high}"
         )
     return int(value)
+
+
+def _is_array(found: Any, group: Any) -> bool:
+    """Whether an object is a dataset of the file of `group` with numbers of its own, no view of another file."""
+    if getattr(found, "shape", None) is None or found.file.filename != group.file.filename:
+        return False
+    return not (found.is_virtual or found.external)
+
+
+def _text(group: Any, name: str, where: str, default: str) -> str:
+    """An attribute that is a text."""
+    value = group.attrs.get(name, default)
+    if not isinstance(value, str) or not value.isprintable():
+        raise ValueError(f"{where}: attribute {name} is {ascii(value)[:60]}, expected a text")
+    return value
 
 
 def _is_group(found: Any) -> bool:

@@ -7,10 +7,10 @@ from typing import Any
 
 import numpy as np
 
-from rla_gym.extras import require
 from rla_gym.tasks.offscreen import load_mujoco
 from rla_gym.tasks.tabletop.base import CONTROL_HZ
 from rla_gym.tasks.tabletop.scene import PUSHER_REACH
+from rla_gym.utils.optional import require
 
 _TIMESTEP = 0.01  # twice the task's: half the work, and pushes are tried for a choice, not for a record
 

@@ -12,8 +12,8 @@ from safetensors.torch import load_file
 
 from benchmarks.baselines.interface import State, WorldModel
 from benchmarks.baselines.recorded import Recorded
-from rla_gym.noise import make_keys
 from rla_gym.training.loop import LoopConfig, Trainable, fit
+from rla_gym.utils.keyed_rng import make_keys
 
 QUIET = {"tensorboard": False, "progress": False, "cpu": True}
 LOOP = LoopConfig(steps=4, batch_size=8, lr=3e-3, warmup=2, save_every=2, eval_every=4, ema=0.9)

@@ -10,7 +10,7 @@ import torch
 from torch import nn
 
 from benchmarks.baselines.budget import FILE_NAME, plan, seconds_a_step
-from rla_gym.files import read_json
+from rla_gym.utils.files import read_json
 
 LOOP = {"batch_size": 4, "seed": 0, "lr": 1e-3}
 

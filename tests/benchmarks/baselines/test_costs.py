@@ -10,7 +10,7 @@ import pytest
 from benchmarks.baselines import costs
 from benchmarks.baselines.train import Args, main
 from rla_gym.data import TokenStore
-from rla_gym.files import read_json, write_json
+from rla_gym.utils.files import read_json, write_json
 
 pytestmark = pytest.mark.usefixtures("brief_timing", "narrow_presets")
 

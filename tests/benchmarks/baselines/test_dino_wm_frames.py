@@ -12,7 +12,7 @@ import torch
 from benchmarks.baselines.dino_wm_frames import DinoWMFrames, FramesConfig, FramesNetwork
 from benchmarks.baselines.frames_training import FramesTraining
 from benchmarks.baselines.recorded import Recorded
-from rla_gym.noise import make_keys
+from rla_gym.utils.keyed_rng import make_keys
 from tests.benchmarks.baselines.checks import (
     check_batches,
     check_learned,

@@ -10,8 +10,8 @@ from benchmarks.baselines.interface import State, WorldModel, parameter_count, r
 from benchmarks.baselines.persistence import Persistence
 from benchmarks.baselines.reconstruction import Reconstruction
 from benchmarks.baselines.recorded import Recorded
-from rla_gym.bundle import Bundle
-from rla_gym.noise import keyed_normal, make_keys
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.utils.keyed_rng import keyed_normal, make_keys
 from tests.benchmarks.baselines.checks import some_rows
 
 

@@ -12,8 +12,8 @@ import torch
 from benchmarks.baselines.interface import rollout
 from benchmarks.baselines.latent_flow import OPTIONS, LatentFlow, LatentTraining, TokenSpace, fm_wm_config
 from benchmarks.baselines.recorded import Recorded
-from rla_gym.bundle import Bundle
-from rla_gym.dream import Dream
+from rla_gym.checkpoint.bundle import Bundle
+from rla_gym.dream.dream import Dream
 from rla_gym.models.autoencoder import RLAAutoencoder
 from rla_gym.models.flow import flow_loss
 from rla_gym.training.autoencoder import AutoencoderTraining

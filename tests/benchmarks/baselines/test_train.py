@@ -17,9 +17,9 @@ from benchmarks.baselines.recorded import Recorded
 from benchmarks.baselines.train import Args, main, setting_of
 from benchmarks.baselines.trained import load_model
 from rla_gym.data import TokenStore
-from rla_gym.files import read_json
 from rla_gym.models.encoder import Encoder
 from rla_gym.models.presets import PRESETS, tiny
+from rla_gym.utils.files import read_json
 from tests.benchmarks.baselines.checks import some_rows
 
 pytestmark = pytest.mark.usefixtures("brief_timing", "narrow_presets")

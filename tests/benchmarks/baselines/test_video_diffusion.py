@@ -15,8 +15,8 @@ from benchmarks.baselines.video_diffusion import TIMES, VideoConfig, VideoDiffus
 from benchmarks.baselines.video_training import VideoTraining
 from rla_gym.data import TokenStore
 from rla_gym.models.encoder import Encoder
-from rla_gym.noise import make_keys
 from rla_gym.training.loop import LoopConfig, fit, load_weights
+from rla_gym.utils.keyed_rng import make_keys
 from tests.benchmarks.baselines.checks import QUIET, check_batches, check_prediction, check_resume, some_rows
 
 pytestmark = pytest.mark.skipif(find_spec("diffusers") is None, reason="video diffusion is built with diffusers")

@@ -7,8 +7,8 @@ import torch
 from benchmarks.fidelity.images import BEST_PSNR, as_images, cached_lpips, image_errors
 from benchmarks.fidelity.probe import Reader, readable
 from benchmarks.fidelity.tokens import energy_score, motion_threshold, point_errors, sample_errors
+from rla_gym.bench.fidelity.probe import ProbeConfig, StateProbe
 from rla_gym.data import TokenStore
-from rla_gym.evaluation.probe import ProbeConfig, StateProbe
 from rla_gym.training.metrics import psnr, ssim_map
 
 

@@ -22,13 +22,13 @@ from benchmarks.fidelity.pictures import INDEX, SIMULATOR
 from benchmarks.fidelity.results import read_raw
 from benchmarks.fidelity.rollouts import states
 from benchmarks.fidelity.run import main
-from rla_gym.bundle import Bundle
+from rla_gym.checkpoint.bundle import Bundle
 from rla_gym.data import EpisodeDataset, TokenStore
 from rla_gym.envs.sb3 import RLAWorldVecEnv
-from rla_gym.files import read_json
 from rla_gym.models.image_decoder import ImageDecoderConfig
 from rla_gym.training.image_decoder import ImageDecoderTraining
 from rla_gym.training.loop import LoopConfig, fit
+from rla_gym.utils.files import read_json
 
 pytestmark = pytest.mark.usefixtures("narrow_presets")
 

@@ -23,7 +23,7 @@ from benchmarks.report.html import interval, number, table
 from benchmarks.report.media import video
 from benchmarks.report.properties import progression_tables
 from benchmarks.report.targets import scores, verdict, wins
-from rla_gym.files import write_json
+from rla_gym.utils.files import write_json
 
 FACTORS = {TRUTH: 0.1, PERSISTENCE: 1.0, "rla-wm": 0.3, "rla-wm reconstruction": 0.2, "dino-wm": 0.5}
 

@@ -3,8 +3,8 @@
 import numpy as np
 import pytest
 
-from rla_gym.data.rollout import record_episode
-from rla_gym.data.seeds import EpisodePlan
+from rla_gym.collect.plan import EpisodePlan
+from rla_gym.collect.rollout import record_episode
 from rla_gym.tasks import make_task
 from tests.tasks.conformance import check_task
 

@@ -1,0 +1,1 @@
+"""How far dreams are from the simulator."""

@@ -1,0 +1,1 @@
+"""Recording episodes: plans, rollouts and the demonstrators that act in them."""

@@ -1,0 +1,1 @@
+"""The dream: batched episodes of a world model, and how far to trust them."""

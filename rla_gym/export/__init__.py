@@ -1,0 +1,1 @@
+"""A checkpoint out of trainings."""
