@@ -7,9 +7,7 @@ python agents/ppo_sb3.py --ckpt push-cube --start runs/bc/agent.zip
 from __future__ import annotations
 
 import copy
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -121,6 +119,12 @@ def evaluate(agent: PPO, args: Args) -> tuple[list[bool], list[int]]:
 
 
 def main(args: Args) -> dict[str, float]:
+    # Nothing else in the folder is touched, and no other run writes there meanwhile.
+    with rla_gym.output(args.out, "agents/bc.py", ("agent.zip", "result.json")) as out:
+        return run(args, out)
+
+
+def run(args: Args, out: rla_gym.Output) -> dict[str, float]:
     bundle = rla_gym.load_checkpoint(args.ckpt)
     generator = torch.Generator().manual_seed(args.seed)
 
@@ -163,16 +167,15 @@ def main(args: Args) -> dict[str, float]:
         first.bias.sub_(first.weight @ mean)
 
     # It is saved before anything else can fail; a recorded robot has no simulator to evaluate it in.
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
-    agent.save(out / "agent.zip")
+    with out.writing("agent.zip") as path:
+        agent.save(path)
     learned = {"held_out_error": best, "demonstrations": len(demonstrations)}
     if not rla_gym.is_simulated(bundle.config.task):
         print(
-            f"{bundle.config.task} has no simulator to evaluate in; the agent is {out / 'agent.zip'}, "
+            f"{bundle.config.task} has no simulator to evaluate in; the agent is {out.folder / 'agent.zip'}, "
             f"rla_gym.RobotPolicy runs it. Its error on held-out demonstrations: {best:.4f}"
         )
-        (out / "result.json").write_text(json.dumps({"args": asdict(args), **learned, "episodes": 0}, indent=2) + "\n")
+        out.write_json("result.json", {"args": asdict(args), **learned, "episodes": 0})
         return {**learned, "episodes": 0}
 
     # Evaluation.
@@ -185,7 +188,7 @@ def main(args: Args) -> dict[str, float]:
     rate = f"{100 * result['real_success']:.1f} % of {len(successes)} real episodes solved"
     print(f"BC policy of {len(demonstrations)} demonstrations: {rate}")
     raw = {"args": asdict(args), **result, "successes": successes, "lengths": lengths}
-    (out / "result.json").write_text(json.dumps(raw, indent=2) + "\n")
+    out.write_json("result.json", raw)
     return result
 
 

@@ -8,9 +8,7 @@ core. `SAC.load("agent.zip", env=rla_gym.RLAWorldGoalVecEnv(...))` loads what wa
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -106,9 +104,13 @@ def evaluate(agent: SAC, args: Args) -> tuple[list[bool], list[float]]:
 
 
 def main(args: Args) -> dict[str, float]:
+    # Nothing else in the folder is touched, and no other run writes there meanwhile.
+    with rla_gym.output(args.out, "agents/her_sb3.py", ("agent.zip", "result.json", "progress.csv")) as out:
+        return run(args, out)
+
+
+def run(args: Args, out: rla_gym.Output) -> dict[str, float]:
     torch.set_num_threads(args.threads)
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
 
     # Environment: one batch of dreams; VecMonitor adds episode returns to the log.
     env = VecMonitor(
@@ -147,22 +149,23 @@ def main(args: Args) -> dict[str, float]:
         seed=args.seed,
         device="cpu",
     )
-    agent.set_logger(configure(str(out), ["stdout", "csv"]))
+    agent.set_logger(configure(str(out.folder), ["stdout", "csv"]))
 
     # Training. It is saved before anything else can fail.
     task = rla_gym.load_checkpoint(args.ckpt).config.task
     simulated = rla_gym.is_simulated(task)
     before, away_before = evaluate(agent, args) if simulated else ([], [])
     agent.learn(args.total_timesteps, log_interval=50)
-    agent.save(out / "agent.zip")
+    with out.writing("agent.zip") as path:
+        agent.save(path)
 
     # A recorded robot has no simulator: the agent is all there is.
     if not simulated:
         print(
-            f"{task} has no simulator to evaluate in; the agent is {out / 'agent.zip'}; on the robot, give "
+            f"{task} has no simulator to evaluate in; the agent is {out.folder / 'agent.zip'}; on the robot, give "
             "rla_gym.RobotPolicy a function that adds a goal to the observation"
         )
-        (out / "result.json").write_text(json.dumps({"args": asdict(args), "episodes": 0}, indent=2) + "\n")
+        out.write_json("result.json", {"args": asdict(args), "episodes": 0})
         env.close()
         return {"episodes": 0}
 
@@ -181,7 +184,7 @@ def main(args: Args) -> dict[str, float]:
         f"{result['distance_after']:.2f} after"
     )
     raw = {"before": before, "after": after, "distances_before": away_before, "distances_after": away_after}
-    (out / "result.json").write_text(json.dumps({"args": asdict(args), **result, **raw}, indent=2) + "\n")
+    out.write_json("result.json", {"args": asdict(args), **result, **raw})
     env.close()
     return result
 

@@ -5,9 +5,7 @@ python agents/ppo_sb3.py --ckpt push-cube --total-timesteps 200000
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -105,9 +103,13 @@ def evaluate(agent: PPO, args: Args) -> tuple[list[bool], list[int]]:
 
 
 def main(args: Args) -> dict[str, float]:
+    # Nothing else in the folder is touched, and no other run writes there meanwhile.
+    with rla_gym.output(args.out, "agents/ppo_sb3.py", ("agent.zip", "result.json", "progress.csv")) as out:
+        return run(args, out)
+
+
+def run(args: Args, out: rla_gym.Output) -> dict[str, float]:
     torch.set_num_threads(args.threads)
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
 
     # Environment: one batch of dreams; VecMonitor adds episode returns to the log.
     env = VecMonitor(
@@ -140,19 +142,21 @@ def main(args: Args) -> dict[str, float]:
         agent = PPO("MlpPolicy", env, policy_kwargs=network, device="cpu", **settings)
     else:
         agent = PPO.load(args.start, env=env, device="cpu", **settings)
-    agent.set_logger(configure(str(out), ["stdout", "csv"]))
+    agent.set_logger(configure(str(out.folder), ["stdout", "csv"]))
 
     # Training. It is saved before anything else can fail.
     task = rla_gym.load_checkpoint(args.ckpt).config.task
     simulated = rla_gym.is_simulated(task)
     before = evaluate(agent, args)[0] if simulated else []
     agent.learn(args.total_timesteps, log_interval=1)
-    agent.save(out / "agent.zip")
+    with out.writing("agent.zip") as path:
+        agent.save(path)
 
     # A recorded robot has no simulator: the agent is all there is.
     if not simulated:
-        print(f"{task} has no simulator to evaluate in; the agent is {out / 'agent.zip'}, rla_gym.RobotPolicy runs it")
-        (out / "result.json").write_text(json.dumps({"args": asdict(args), "episodes": 0}, indent=2) + "\n")
+        agent_file = out.folder / "agent.zip"
+        print(f"{task} has no simulator to evaluate in; the agent is {agent_file}, rla_gym.RobotPolicy runs it")
+        out.write_json("result.json", {"args": asdict(args), "episodes": 0})
         env.close()
         return {"episodes": 0}
 
@@ -161,7 +165,7 @@ def main(args: Args) -> dict[str, float]:
     result = {"real_before": float(np.mean(before)), "real_after": float(np.mean(after)), "episodes": len(after)}
     print(f"real simulator: {100 * result['real_before']:.1f} % before, {100 * result['real_after']:.1f} % after")
     raw = {"args": asdict(args), **result, "before": before, "after": after, "lengths": lengths}
-    (out / "result.json").write_text(json.dumps(raw, indent=2) + "\n")
+    out.write_json("result.json", raw)
     env.close()
     return result
 

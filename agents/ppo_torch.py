@@ -8,12 +8,10 @@ Proximal policy optimization (Schulman et al. 2017, arXiv 1707.06347) with gener
 from __future__ import annotations
 
 import csv
-import json
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import pairwise
-from pathlib import Path
 
 import gymnasium as gym
 import numpy as np
@@ -249,9 +247,13 @@ def evaluate(agent: Agent, args: Args) -> tuple[list[bool], list[int]]:
 
 
 def main(args: Args) -> dict[str, float]:
+    # Nothing else in the folder is touched, and no other run writes there meanwhile.
+    with rla_gym.output(args.out, "agents/ppo_torch.py", ("agent.safetensors", "result.json", "progress.csv")) as out:
+        return run(args, out)
+
+
+def run(args: Args, out: rla_gym.Output) -> dict[str, float]:
     torch.set_num_threads(args.threads)
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
 
     # Environment: one batch of dreams.
     env = gym.make_vec(
@@ -279,17 +281,18 @@ def main(args: Args) -> dict[str, float]:
     simulated = rla_gym.is_simulated(task)
     before = evaluate(fresh, args)[0] if simulated else []
     agent = train(env, args, log)
-    with (out / "progress.csv").open("w", newline="") as file:
+    with out.writing("progress.csv") as path, path.open("w", newline="") as file:
         writer = csv.DictWriter(file, rows[0])
         writer.writeheader()
         writer.writerows(rows)
 
-    save_file(agent.state_dict(), out / "agent.safetensors")
+    with out.writing("agent.safetensors") as path:
+        save_file(agent.state_dict(), path)
 
     # A recorded robot has no simulator: the agent is all there is.
     if not simulated:
-        print(f"{task} has no simulator to evaluate in; the agent is {out / 'agent.safetensors'}")
-        (out / "result.json").write_text(json.dumps({"args": asdict(args), "episodes": 0}, indent=2) + "\n")
+        print(f"{task} has no simulator to evaluate in; the agent is {out.folder / 'agent.safetensors'}")
+        out.write_json("result.json", {"args": asdict(args), "episodes": 0})
         env.close()
         return {"episodes": 0}
 
@@ -298,7 +301,7 @@ def main(args: Args) -> dict[str, float]:
     result = {"real_before": float(np.mean(before)), "real_after": float(np.mean(after)), "episodes": len(after)}
     print(f"real simulator: {100 * result['real_before']:.1f} % before, {100 * result['real_after']:.1f} % after")
     raw = {"args": asdict(args), **result, "before": before, "after": after, "lengths": lengths}
-    (out / "result.json").write_text(json.dumps(raw, indent=2) + "\n")
+    out.write_json("result.json", raw)
     env.close()
     return result
 

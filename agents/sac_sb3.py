@@ -7,9 +7,7 @@ Gradient steps are what takes the time: about 60 a second on a CPU core.
 
 from __future__ import annotations
 
-import json
 from dataclasses import asdict, dataclass
-from pathlib import Path
 
 import numpy as np
 import torch
@@ -100,9 +98,13 @@ def evaluate(agent: SAC, args: Args) -> tuple[list[bool], list[int]]:
 
 
 def main(args: Args) -> dict[str, float]:
+    # Nothing else in the folder is touched, and no other run writes there meanwhile.
+    with rla_gym.output(args.out, "agents/sac_sb3.py", ("agent.zip", "result.json", "progress.csv")) as out:
+        return run(args, out)
+
+
+def run(args: Args, out: rla_gym.Output) -> dict[str, float]:
     torch.set_num_threads(args.threads)
-    out = Path(args.out)
-    out.mkdir(parents=True, exist_ok=True)
 
     # Environment: one batch of dreams; VecMonitor adds episode returns to the log.
     env = VecMonitor(
@@ -134,19 +136,21 @@ def main(args: Args) -> dict[str, float]:
         seed=args.seed,
         device="cpu",
     )
-    agent.set_logger(configure(str(out), ["stdout", "csv"]))
+    agent.set_logger(configure(str(out.folder), ["stdout", "csv"]))
 
     # Training. It is saved before anything else can fail.
     task = rla_gym.load_checkpoint(args.ckpt).config.task
     simulated = rla_gym.is_simulated(task)
     before = evaluate(agent, args)[0] if simulated else []
     agent.learn(args.total_timesteps, log_interval=50)
-    agent.save(out / "agent.zip")
+    with out.writing("agent.zip") as path:
+        agent.save(path)
 
     # A recorded robot has no simulator: the agent is all there is.
     if not simulated:
-        print(f"{task} has no simulator to evaluate in; the agent is {out / 'agent.zip'}, rla_gym.RobotPolicy runs it")
-        (out / "result.json").write_text(json.dumps({"args": asdict(args), "episodes": 0}, indent=2) + "\n")
+        agent_file = out.folder / "agent.zip"
+        print(f"{task} has no simulator to evaluate in; the agent is {agent_file}, rla_gym.RobotPolicy runs it")
+        out.write_json("result.json", {"args": asdict(args), "episodes": 0})
         env.close()
         return {"episodes": 0}
 
@@ -155,7 +159,7 @@ def main(args: Args) -> dict[str, float]:
     result = {"real_before": float(np.mean(before)), "real_after": float(np.mean(after)), "episodes": len(after)}
     print(f"real simulator: {100 * result['real_before']:.1f} % before, {100 * result['real_after']:.1f} % after")
     raw = {"args": asdict(args), **result, "before": before, "after": after, "lengths": lengths}
-    (out / "result.json").write_text(json.dumps(raw, indent=2) + "\n")
+    out.write_json("result.json", raw)
     env.close()
     return result
 

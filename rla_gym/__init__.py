@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from rla_gym.learning.deploy import RobotPolicy
     from rla_gym.tasks import make_task, register_task, task_names
     from rla_gym.tasks.simulated import is_simulated
+    from rla_gym.utils.outputs import Output, output
 
 __all__ = [
     # environments
@@ -74,6 +75,9 @@ __all__ = [
     "task_names",
     # benchmarks
     "register_benchmark",
+    # a folder that a program writes
+    "Output",
+    "output",
     "__version__",
 ]
 
@@ -105,6 +109,8 @@ _PLACES = {
     "load_references": "rla_gym.checkpoint.reference_data",
     "save_checkpoint": "rla_gym.checkpoint.store",
     "make_task": "rla_gym.tasks",
+    "Output": "rla_gym.utils.outputs",
+    "output": "rla_gym.utils.outputs",
     "register_benchmark": "rla_gym.bench.registry",
     "register_task": "rla_gym.tasks",
     "task_names": "rla_gym.tasks",

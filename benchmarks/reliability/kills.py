@@ -1,6 +1,6 @@
 """Kill every command at moments drawn by a seed, resume it, and compare with the same command undisturbed.
 
-    python -m benchmarks.reliability.kills --kills 240 --out benchmarks/results/reliability-kills.json
+    python -m benchmarks.reliability.kills --kills 210 --out benchmarks/results/reliability-kills.json
 
 Commands run in forks of this process, which has imported everything: a kill costs a second or two. A moment is a time,
 or the n-th change to a file: an audit hook counts files that are opened for writing, renamed and removed. Ways of
@@ -11,6 +11,7 @@ Ctrl-C does; with SIGINT ignored from the start, as in a shell's background job;
 from __future__ import annotations
 
 import argparse
+import math
 import os
 import random
 import resource
@@ -30,18 +31,20 @@ from benchmarks.reliability.stages import Stage, content, stages, use_small_netw
 from rla_gym.utils.files import read_json, write_json
 
 WEIGHTS = {
-    "export-over": 4,
-    "export": 3,
-    "encode": 3,
-    "merge": 3,
-    "train-autoencoder": 2,
-    "train-features": 2,
-    "train-image-decoder": 2,
-    "collect": 0.5,
-    "collect-more": 0.3,
-    "train-all": 0.5,
+    "export-over": 4.0,
+    "export": 3.0,
+    "encode": 3.0,
+    "merge": 3.0,
+    "train-autoencoder": 2.0,
+    "train-features": 2.0,
+    "train-image-decoder": 2.0,
+    "collect": 0.7,
+    "collect-more": 0.5,
+    "build": 0.5,
 }
-"""Kills of a stage, over those of the others."""
+"""Kills of a stage, over those of the others; 1 for those that are not here. Long commands have fewer."""
+TRIES = 5
+"""Draws until one reaches a command that is still running."""
 PATIENCE = 300.0
 """Seconds after which a command counts as hanging."""
 
@@ -281,7 +284,7 @@ def hunt(
     available: Sequence[Stage] = (),
     processes: int = 1,
 ) -> dict[str, Any]:
-    """Kill until `kills` were delivered.
+    """Kill each stage until `kills` or a few more were delivered, shared out by `quotas`.
 
     Args:
         work: folder; in its `inputs` may be what the first stages need.
@@ -298,12 +301,15 @@ def hunt(
     chosen = [one for one in references if names is None or one.stage.name in names]
     for one in chosen:
         print(f"{one.stage.name}: {one.seconds:.1f} s, {one.changes} changes to files", flush=True)
+    by_name = {one.stage.name: one for one in chosen}
+    planned = [by_name[name] for name, count in quotas(list(by_name), kills).items() for _ in range(count)]
+    random.Random(seed).shuffle(planned)
     hunters = {}
     for number in range(processes):
         pid = os.fork()
         if pid == 0:
             try:
-                _hunt(chosen, -(-kills // processes), random.Random(f"{seed}/{number}"), work, number)
+                _hunt(planned[number::processes], random.Random(f"{seed}/{number}"), work, number)
             except BaseException:
                 traceback.print_exc()
                 os._exit(1)
@@ -315,23 +321,31 @@ def hunt(
     return summary([row for number in hunters for row in read_json(work / f"rows-{number}.json")], seed)
 
 
-def _hunt(chosen: Sequence[Reference], kills: int, generator: random.Random, work: Path, number: int) -> None:
-    """One hunter; what it finds is in `rows-<number>.json` after each kill."""
-    weights = [WEIGHTS.get(one.stage.name, 1.0) for one in chosen]
+def quotas(names: Sequence[str], kills: int) -> dict[str, int]:
+    """At least how many of `kills` each stage gets: by `WEIGHTS`, and one at least."""
+    total = sum(WEIGHTS.get(name, 1.0) for name in names)
+    return {name: math.ceil(kills * WEIGHTS.get(name, 1.0) / total) for name in names}
+
+
+def _hunt(planned: Sequence[Reference], generator: random.Random, work: Path, number: int) -> None:
+    """One hunter, which kills each of `planned` once; what it finds is in `rows-<number>.json` after each kill."""
     rows: list[dict[str, Any]] = []
     delivered, began = 0, time.perf_counter()
-    while delivered < kills and len(rows) < 3 * kills:
-        reference, kill = generator.choices(chosen, weights)[0], draw(generator)
-        row = killed(reference, kill, work / "inputs", work / f"killed-{number}")
-        delivered += row["delivered"]
-        rows.append(row)
-        write_json(work / f"rows-{number}.json", rows)
-        if row["wrong"] is not None:
-            kept = work / f"wrong-{number}-{len(rows)}"
-            shutil.move(work / f"killed-{number}", kept)
-            print(f"WRONG {kept}: {row}", flush=True)
+    for reference in planned:
+        for _ in range(TRIES):
+            row = killed(reference, draw(generator), work / "inputs", work / f"killed-{number}")
+            delivered += row["delivered"]
+            rows.append(row)
+            write_json(work / f"rows-{number}.json", rows)
+            if row["wrong"] is not None:
+                kept = work / f"wrong-{number}-{len(rows)}"
+                shutil.move(work / f"killed-{number}", kept)
+                print(f"WRONG {kept}: {row}", flush=True)
+            if row["delivered"]:
+                break
         if len(rows) % 10 == 0:
-            print(f"{delivered} of {kills} kills, {time.perf_counter() - began:.0f} s", flush=True)
+            seconds = time.perf_counter() - began
+            print(f"{delivered} kills of {len(planned)} planned, {seconds:.0f} s", flush=True)
 
 
 def summary(rows: list[dict[str, Any]], seed: int) -> dict[str, Any]:
@@ -369,6 +383,10 @@ def import_all() -> None:
     os.environ.setdefault("MUJOCO_GL", "egl")
     import accelerate
     import h5py
+    import imageio.v2
+    import matplotlib.figure
+    import mujoco
+    import stable_baselines3
     import timm
     import torch
 
@@ -376,6 +394,7 @@ def import_all() -> None:
     import rla_gym.collect.collect
     import rla_gym.data.merge
     import rla_gym.export.export
+    import rla_gym.learning.run
     import rla_gym.models.presets
     import rla_gym.training.autoencoder
     import rla_gym.training.features
@@ -383,7 +402,7 @@ def import_all() -> None:
     import rla_gym.training.image_decoder
     import rla_gym.training.loop  # noqa: F401
 
-    assert accelerate and h5py and timm
+    assert accelerate and h5py and imageio and matplotlib and mujoco and stable_baselines3 and timm
     torch.set_num_threads(1)
     use_small_networks()
 
@@ -394,7 +413,7 @@ def main() -> None:
     from benchmarks.reliability.report import write_block
 
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--kills", type=int, default=240, help="kills that reach a running command")
+    parser.add_argument("--kills", type=int, default=210, help="kills that reach a running command")
     parser.add_argument("--seed", type=int, default=0)
     parser.add_argument("--processes", type=int, default=1, help="hunters side by side")
     parser.add_argument("--stages", nargs="*", help="by default all")

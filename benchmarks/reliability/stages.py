@@ -4,13 +4,22 @@ from __future__ import annotations
 
 import json
 import shutil
+import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
+from rla_gym.cli.collect import Collect
+from rla_gym.cli.encode import Encode
+from rla_gym.cli.encoder import MakeEncoder
+from rla_gym.cli.export import Export
+from rla_gym.cli.recipes import RECIPES, SOMEWHERE, Recipe
+from rla_gym.cli.stages import AutoencoderStage, DecoderStage, FeaturesStage, FlowStage, ImageDecoderStage
+from rla_gym.cli.train import TrainAll
 from rla_gym.models.image_decoder import ImageDecoderConfig
 from rla_gym.models.presets import PRESETS, ModelConfigs
+from rla_gym.utils.files import read_json
 from rla_gym.utils.outputs import MANIFEST
 
 MODELS = ("autoencoder", "features", "flow", "image-decoder")
@@ -43,11 +52,13 @@ def stages() -> list[Stage]:
         Stage("train-all", _train_all, _check_run),
         Stage("export", _export(1), _check_checkpoint),
         Stage("export-over", _export(2), _check_replaced, _exported),
+        Stage("build", _build, _check_built, _collected),
+        Stage("demo", _demo, _check_demo),
     ]
 
 
 def use_small_networks() -> None:
-    """Give the preset that is trained here few numbers: what is killed is the writing of them."""
+    """Give the preset that is trained here few numbers, and `build` a small recipe: what is killed is the writing."""
     wide = PRESETS["tiny"]
 
     def build(*sizes: Any, **more: Any) -> ModelConfigs:
@@ -63,6 +74,7 @@ def use_small_networks() -> None:
         )
 
     PRESETS["tiny"] = build
+    RECIPES["small"] = _recipe()
 
 
 def _collect(episodes: int, seed: int, workers: int, out: Path, *more: str) -> list[str]:
@@ -139,6 +151,44 @@ def _exported(inputs: Path, out: Path) -> None:
         (out / name).write_text(text)
 
 
+def _recipe() -> Recipe:
+    """The commands above, one after another."""
+    small = {"batch_size": 2, "held_out": 1, "save_every": 1, "eval_every": 4, "log_every": 1, "warmup": 1}
+    return Recipe(
+        collects=(Collect(task="push-cube", out=SOMEWHERE, episodes=3, seed=3, play=0, goal_blind=0, noise=0.1),),
+        encoder=MakeEncoder(out=SOMEWHERE, backbone="vit_tiny_patch16_224", layer=1, weights="random:0"),
+        encode=Encode(data=SOMEWHERE, out=SOMEWHERE, batch=16, pca=12),
+        train=TrainAll(
+            tokens=SOMEWHERE,
+            out=SOMEWHERE,
+            tensorboard=False,
+            autoencoder=AutoencoderStage(steps=4, **small),
+            features=FeaturesStage(steps=4, **small),
+            flow=FlowStage(steps=4, **small),
+            decoder=DecoderStage(steps=0),
+            image_decoder=ImageDecoderStage(steps=4, max_frames=8, **small),
+        ),
+        export=Export(run_folder=SOMEWHERE, tokens=SOMEWHERE, data=SOMEWHERE, out=SOMEWHERE, name="s", references=1),
+    )
+
+
+def _build(inputs: Path, out: Path) -> list[str]:
+    return ["build", "small", "--folder", str(out), "--workers", "2"]
+
+
+def _collected(inputs: Path, out: Path) -> None:
+    """What `collect` records, which is killed by itself: a build that begins after it."""
+    shutil.copytree(inputs / "collect", out / "data")
+
+
+def _demo(inputs: Path, out: Path) -> list[str]:
+    small = {"demonstrations": 2, "clone-epochs": 2, "num-envs": 4, "n-steps": 4, "batch-size": 8, "n-epochs": 1}
+    small |= {"timesteps": 32, "warmup-iterations": 1, "dream-checks": 1, "episodes": 2, "real-envs": 2, "workers": 0}
+    settings = [f"--{name}={value}" for name, value in small.items()]
+    parts = ["--dream-references", "train", "--held-out-references", "train", "--precision", "float32", "--videos", "1"]
+    return ["demo", "--ckpt", str(inputs / "export"), *settings, *parts, "--out", str(out)]
+
+
 def _check_data(out: Path) -> None:
     from rla_gym.data import EpisodeDataset
 
@@ -187,6 +237,21 @@ def _check_replaced(out: Path) -> None:
             raise ValueError(f"{name} was changed")
 
 
+def _check_built(out: Path) -> None:
+    _check_data(out / "data")
+    _check_encoder(out)
+    _check_store(out / "tokens")
+    _check_run(out / "run")
+    _check_checkpoint(out / "checkpoint")
+
+
+def _check_demo(out: Path) -> None:
+    if (out / "result.json").exists():
+        read_json(out / "result.json")
+    if (out / "agent.zip").exists():
+        _networks(out / "agent.zip")
+
+
 def content(out: Path) -> dict[str, bytes]:
     """All files and folders of an output by name, without what a clock gave: two runs of one command give the same."""
     found = {}
@@ -210,6 +275,24 @@ def content(out: Path) -> dict[str, bytes]:
         elif path.name == "log.jsonl":
             entries = [json.loads(line) for line in path.read_bytes().splitlines()]
             found[name] = json.dumps([{**entry, "steps_per_second": None} for entry in entries]).encode()
+        elif path.name == "result.json":
+            found[name] = json.dumps(_without_clock(read_json(path))).encode()
+        elif path.suffix == ".zip" and zipfile.is_zipfile(path):
+            found.update({f"{name}/{part}": value for part, value in _networks(path).items()})
         else:
             found[name] = path.read_bytes()
     return found
+
+
+def _without_clock(value: Any) -> Any:
+    """A demo's result without its folder and what was measured by a clock, or of the process."""
+    if isinstance(value, dict):
+        measured = ("seconds", "memory_mib", "dream_speed", "out")
+        return {name: _without_clock(each) for name, each in value.items() if name not in measured}
+    return [_without_clock(each) for each in value] if isinstance(value, list) else value
+
+
+def _networks(agent: Path) -> dict[str, bytes]:
+    """Weights and optimiser of an agent's file; what is beside them has the time of its training."""
+    with zipfile.ZipFile(agent) as archive:
+        return {name: archive.read(name) for name in archive.namelist() if name.endswith(".pth")}

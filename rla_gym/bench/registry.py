@@ -35,7 +35,10 @@ class Benchmark(Protocol):
         ...
 
     def illustrate(self, results: Any, folder: Path) -> list[str]:
-        """Write figures and videos of a result, which is safe in `folder` by then; lines on what cannot be shown."""
+        """Write figures and videos of a result, which is safe by then; lines on what cannot be shown.
+
+        `folder` is empty: what is written there takes its place beside the result afterwards.
+        """
         ...
 
     def settings(self) -> dict[str, Any]:

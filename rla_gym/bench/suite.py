@@ -30,7 +30,8 @@ from rla_gym.bench.results import Results, dumps, jsonable
 from rla_gym.bench.run import FILE, FOLDER, run
 from rla_gym.bench.transfer import Transfer
 from rla_gym.utils.checks import check_fields
-from rla_gym.utils.files import atomic_path, parse_json, sha256_file
+from rla_gym.utils.files import parse_json, sha256_file
+from rla_gym.utils.outputs import output
 from rla_gym.utils.typed import build, check
 
 SUMMARY = "summary.json"
@@ -127,34 +128,40 @@ def run_suite(file: Path, out: Path | None = None, progress: bool = True) -> str
         out: folder of the results; by default ./bench/NAME.
 
     Raises:
+        FileExistsError: files of others are in the way.
+        BlockingIOError: another process runs a suite into that folder.
         ValueError: the file changed after the first result, or as of `read_protocol`, `parts` and the benchmarks.
     """
     protocol, said = read_protocol(file)
     out = FOLDER / protocol.name if out is None else out
     todo = list(parts(protocol, out))
-    for path in sorted(out.rglob(FILE)):
-        _check_protocol(path, Results.read(path), file, said)
-    texts, pools = [], dict[tuple[str, str], list[Results]]()
-    for number, part in enumerate(todo, start=1):
-        path = part.folder / FILE
-        if path.is_file():
-            results = Results.read(path)
-            _check_inputs(path, results)
-        else:
-            results, _ = run(part.settings, part.folder, said, progress)
-        title = f"{part.benchmark}, {part.checkpoint}, seed {part.seed} ({number} of {len(todo)})"
-        texts.append(f"## {title}\n\n{results.table()}\n")
-        pools.setdefault((part.benchmark, part.checkpoint), []).append(results)
-    over_seeds = {}
-    for (name, checkpoint), found in pools.items():
-        if name == Transfer.name and len(found) > 1:
-            over_seeds[checkpoint] = pooled(found)
-            texts.append(f"## {name}, {checkpoint}, {len(found)} seeds\n\n{pooled_table(over_seeds[checkpoint])}\n")
-    if over_seeds:
-        text = dumps(jsonable({"protocol": said, "seeds": protocol.seeds, "transfer": over_seeds}))
-        with atomic_path(out / SUMMARY) as temporary:
-            temporary.write_text(text + "\n", encoding="utf-8")
-    return "\n".join(texts)
+    with output(out, "bench suite") as folder:
+        for path in sorted(out.rglob(FILE)):
+            _check_protocol(path, Results.read(path), file, said)
+        folder.check([SUMMARY])
+        texts, pools = [], dict[tuple[str, str], list[Results]]()
+        for number, part in enumerate(todo, start=1):
+            path = part.folder / FILE
+            if path.is_file():
+                results = Results.read(path)
+                _check_inputs(path, results)
+            else:
+                results, _ = run(part.settings, part.folder, said, progress)
+            title = f"{part.benchmark}, {part.checkpoint}, seed {part.seed} ({number} of {len(todo)})"
+            texts.append(f"## {title}\n\n{results.table()}\n")
+            pools.setdefault((part.benchmark, part.checkpoint), []).append(results)
+        over_seeds = {}
+        for (name, checkpoint), found in pools.items():
+            if name == Transfer.name and len(found) > 1:
+                over_seeds[checkpoint] = pooled(found)
+                texts.append(f"## {name}, {checkpoint}, {len(found)} seeds\n\n{pooled_table(over_seeds[checkpoint])}\n")
+        if over_seeds:
+            text = dumps(jsonable({"protocol": said, "seeds": protocol.seeds, "transfer": over_seeds}))
+            folder.claim([SUMMARY])
+            with folder.writing(SUMMARY) as temporary:
+                temporary.write_text(text + "\n", encoding="utf-8")
+            folder.seal()
+        return "\n".join(texts)
 
 
 def _check_protocol(path: Path, results: Results, file: Path, said: Mapping[str, str]) -> None:

@@ -19,6 +19,7 @@ from rla_gym.models.autoencoder import RLAAutoencoder, RLAConfig
 from rla_gym.models.flow_config import FlowConfig
 from rla_gym.models.image_decoder import ImageDecoder, ImageDecoderConfig
 from rla_gym.models.world_model import FlowWorldModel
+from rla_gym.utils.files import check_readable
 from rla_gym.utils.optional import require
 
 
@@ -147,6 +148,7 @@ def _latest_files(run: Path, keys: tuple[str, ...]) -> dict[str, Path]:
 
 
 def _read_weights(path: Path) -> Mapping[str, torch.Tensor]:
+    check_readable(path)
     if path.suffix == ".safetensors":
         return load_file(path)
     loaded = torch.load(path, map_location="cpu", weights_only=True)

@@ -11,6 +11,7 @@ Nothing is unpickled.
 
 from __future__ import annotations
 
+import hashlib
 import shutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -65,6 +66,7 @@ def save_checkpoint(folder: str | Path, bundle: Bundle, half: bool = True) -> Pa
 
     Raises:
         FileExistsError: `folder` holds something else than a checkpoint, or files of it were changed since.
+            (A checkpoint without a manifest is one where each file is what its configuration names.)
         BlockingIOError: another process writes there.
         OSError: the disk has no room, or the folder cannot be written to.
         ValueError: the encoder's weights would change by being stored, or the flow is anchored in another autoencoder.
@@ -88,11 +90,33 @@ def save_checkpoint(folder: str | Path, bundle: Bundle, half: bool = True) -> Pa
     return folder
 
 
+def _adopt(out: Output) -> None:
+    """Take a checkpoint that has no manifest for one of `rla-gym export`, as those of before there were manifests.
+
+    Its configuration names the files by their SHA-256, and it loads. The card is named nowhere: it is taken where it is
+    what would be written of this checkpoint, and is somebody else's file otherwise, as is whatever else is there.
+    """
+    if CONFIG in out or not (out.folder / CONFIG).is_file():
+        return
+    try:
+        raw, _ = read_object(out.folder / CONFIG)
+        bundle = load_checkpoint(out.folder)
+    except (ValueError, KeyError, FileNotFoundError):  # damaged, changed, or none of ours
+        return
+    names = {CONFIG: sha256_file(out.folder / CONFIG)}
+    names |= {name: raw["files"][name]["sha256"] for name in (MODEL, ENCODER, REFERENCES) if name in raw["files"]}
+    card = card_markdown(bundle).encode()
+    if (out.folder / CARD).is_file() and (out.folder / CARD).read_bytes() == card:
+        names[CARD] = hashlib.sha256(card).hexdigest()
+    out.adopt(names)
+
+
 @contextmanager
 def checkpoint_output(folder: str | Path) -> Iterator[Output]:
     """The folder of a checkpoint that is about to be written; errors as those of `save_checkpoint`."""
     folder = Path(folder)
     with output(folder, "export") as out:
+        _adopt(out)
         foreign = sorted(path.name for path in folder.iterdir() if not path.name.startswith("."))
         if foreign and CONFIG not in out:
             raise FileExistsError(

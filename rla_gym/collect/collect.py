@@ -23,7 +23,7 @@ from rla_gym.data.spec import check_episode
 from rla_gym.tasks.options import recordable
 from rla_gym.tasks.workers import answering, receive, requests, spawned
 from rla_gym.utils.digests import read_object
-from rla_gym.utils.files import atomic_path, remove_temporaries, write_json
+from rla_gym.utils.files import atomic_path, check_readable, remove_temporaries, write_json
 from rla_gym.utils.optional import require
 from rla_gym.utils.outputs import is_sealed, output
 from rla_gym.utils.progress import Progress
@@ -185,7 +185,11 @@ def _for_its_task(config: CollectConfig) -> tuple[CollectConfig, dict[str, Any]]
 
 
 def _read_part(path: Path) -> dict[str, Any] | None:
-    """Frames, seconds and success of a whole part; None where there is none. A broken part is removed."""
+    """Frames, seconds and success of a whole part; None where there is none. A broken part is removed.
+
+    Raises:
+        OSError: the system does not let it be read, which says nothing about what is in it.
+    """
     h5py = require("h5py", extra="data")
     if not path.is_file():
         return None
@@ -197,10 +201,11 @@ def _read_part(path: Path) -> dict[str, Any] | None:
                 "success": bool(attributes["success"]),
                 "seconds": float(file.attrs["seconds"]),
             }
-    except PermissionError:
-        raise
-    except (OSError, KeyError, RuntimeError):  # half on disk after a power cut: collect it again
-        path.unlink()
+    except (OSError, KeyError, RuntimeError) as error:
+        check_readable(path)
+        if isinstance(error, OSError) and error.errno is not None:
+            raise
+        path.unlink()  # half on disk after a power cut: collect it again
         return None
 
 

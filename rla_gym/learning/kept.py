@@ -11,7 +11,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save_file
 from torch import Tensor
 
-from rla_gym.utils.files import atomic_path, read_json, write_json
+from rla_gym.utils.files import atomic_path, check_readable, read_json, write_json
 
 SETTINGS = "settings.json"
 SUFFIX = ".safetensors"
@@ -40,15 +40,20 @@ class Kept:
                 self.remove()
 
     def load(self, name: str) -> tuple[dict[str, Any], dict[str, Tensor]] | None:
-        """JSON and tensors of the stage `name`; None where it has not finished, or its file is damaged."""
+        """JSON and tensors of the stage `name`; None where it has not finished, or its file is damaged.
+
+        Raises:
+            OSError: the file cannot be opened, which says nothing about what is in it.
+        """
         path = self.folder / f"{name}{SUFFIX}"
         if not path.is_file():
             return None
+        check_readable(path)
         try:
             with safe_open(path, "pt") as file:
                 values = json.loads((file.metadata() or {})["values"])
                 return values, {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
-        except (SafetensorError, KeyError, ValueError, OSError):
+        except (SafetensorError, KeyError, ValueError):
             return None  # half on disk after a power cut: the stage is done again
 
     def save(self, name: str, values: Mapping[str, Any], tensors: Mapping[str, Tensor] | None = None) -> None:

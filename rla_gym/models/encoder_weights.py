@@ -8,6 +8,7 @@ from pathlib import Path
 import torch
 from torch import Tensor
 
+from rla_gym.utils.files import check_readable
 from rla_gym.utils.optional import require
 
 
@@ -35,6 +36,7 @@ def find_weights(backbone: str, source: str) -> dict[str, Tensor]:
         raise ValueError(f"{path} is not a safetensors file; pickles are not loaded: convert it with safetensors first")
     from safetensors.torch import load_file
 
+    check_readable(path)
     return load_file(str(path))
 
 

@@ -16,14 +16,14 @@ import os
 import shutil
 import sys
 import threading
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager, suppress
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import AbstractContextManager, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from rla_gym.utils.digests import read_object
 from rla_gym.utils.disk import disk_is_full, full_disk_error
-from rla_gym.utils.files import read_json, remove_temporaries, settle, sha256_file, sync_folder, write_json
+from rla_gym.utils.files import atomic_path, read_json, remove_temporaries, settle, sha256_file, sync_folder, write_json
 from rla_gym.utils.typed import check
 
 if sys.platform != "win32":
@@ -37,34 +37,52 @@ _held: dict[tuple[int, int, Path], Output] = {}
 
 
 @contextmanager
-def output(folder: str | Path, command: str) -> Iterator[Output]:
+def output(folder: str | Path, command: str, files: Iterable[str] = ()) -> Iterator[Output]:
     """The folder `folder` as the output of `command` alone, while the block lasts; made if it is not there.
+
+    Args:
+        command: a command of `rla-gym`, or a script's name with its ".py".
+        files: names of all files that the block writes, where they are known; else `claim` and `seal` take them.
 
     Within one thread blocks of the same folder may be nested: the outermost holds the lock. What was made for nothing
     (empty folders, a manifest of files that do not exist) is removed in the end.
 
     Raises:
-        FileExistsError: the folder is the output of another command.
+        FileExistsError: the folder is the output of another command, or `files` has one that this command did not
+            write, or that was changed since.
         BlockingIOError: another process, or thread, writes there; the text has its process id.
         OSError: the folder cannot be made or written to.
     """
     folder = Path(folder)
     key = (os.getpid(), threading.get_ident(), folder.resolve())
     if key in _held:
-        yield _held[key]
+        with _claimed(_held[key], files) as out:
+            yield out
         return
     made = _make(folder)
     try:
         with _locked(folder):
             _held[key] = Output(folder, command)
             try:
-                yield _held[key]
+                with _claimed(_held[key], files) as out:
+                    yield out
             finally:
                 _held.pop(key)._close()
     finally:
         for path in made:
             with suppress(OSError):  # it is not empty, as ever
                 path.rmdir()
+
+
+@contextmanager
+def _claimed(out: Output, files: Iterable[str]) -> Iterator[Output]:
+    """Claim `files` before the block, if there are any, and seal them after it."""
+    names = list(files)
+    if names:
+        out.claim(names)
+    yield out
+    if names:
+        out.seal()
 
 
 class Output:
@@ -84,6 +102,19 @@ class Output:
         if gone:  # not written, or already removed, when a process was killed
             self.remove(gone)
 
+    @property
+    def program(self) -> str:
+        """What writes here, for people."""
+        return _program(self.command)
+
+    def writing(self, name: str) -> AbstractContextManager[Path]:
+        """Give a path to write the file `name` at; it has its place when the block ends, whole or not at all."""
+        return atomic_path(self.folder / name)
+
+    def write_json(self, name: str, value: Any) -> None:
+        """Write the file `name` as JSON, whole or not at all; NaN and infinities are a ValueError."""
+        write_json(self.folder / name, value)
+
     def __contains__(self, name: str) -> bool:
         """Whether the manifest has the file, or something in the folder, `name`."""
         return name in self._hashes or any(other.startswith(f"{name}/") for other in self._hashes)
@@ -98,13 +129,13 @@ class Output:
                 continue
             if name not in self._hashes:
                 raise FileExistsError(
-                    f"{path} is in the way: `rla-gym {self.command}` did not write it, and replaces nothing else; move "
+                    f"{path} is in the way: {self.program} did not write it, and replaces nothing else; move "
                     "it, or choose another folder"
                 )
             known = self._hashes[name]
             if known is not None and (not path.is_file() or sha256_file(path) not in known):
                 raise FileExistsError(
-                    f"{path} was changed since `rla-gym {self.command}` wrote it, so it is not replaced; move it, or "
+                    f"{path} was changed since {self.program} wrote it, so it is not replaced; move it, or "
                     "choose another folder"
                 )
 
@@ -117,6 +148,10 @@ class Output:
         self.check(names)
         self._hashes |= dict.fromkeys(names)
         self._write()
+
+    def adopt(self, hashes: Mapping[str, str]) -> None:
+        """Take finished files for this command's, by their SHA-256; the manifest has them when it is written next."""
+        self._hashes |= {name: [digest] for name, digest in hashes.items()}
 
     def seal(self) -> None:
         """Note the content of all files, which are finished: whoever changes one keeps it. Folders are forgotten."""
@@ -174,6 +209,25 @@ class Output:
         sync_folder(self.folder)
         self._finish_swap(pending)
 
+    @contextmanager
+    def adding(self) -> Iterator[Path]:
+        """Give an empty folder; what the block writes into it then takes its place here, over own files alone.
+
+        Raises:
+            FileExistsError: one of the files has the name of a file that is not this command's; none is added then.
+        """
+        new = self.folder / NEW
+        new.mkdir()
+        try:
+            yield new
+            names = sorted(path.relative_to(new).as_posix() for path in new.rglob("*") if path.is_file())
+            self.claim(names)
+            for name in names:
+                (self.folder / name).parent.mkdir(parents=True, exist_ok=True)
+                os.replace(new / name, self.folder / name)
+        finally:
+            shutil.rmtree(new, ignore_errors=True)
+
     def _finish_swap(self, pending: dict[str, Any]) -> None:
         """End a swap after its `last` file has its place; before that, undo it."""
         new, last, files = self.folder / NEW, str(pending["last"]), dict(pending["files"])
@@ -197,8 +251,7 @@ class Output:
             raise ValueError(f"{place} is no manifest of rla_gym: move it, or choose another folder")
         if found["command"] != self.command:
             raise FileExistsError(
-                f"{self.folder} was written by `rla-gym {found['command']}`: choose another folder for "
-                f"`rla-gym {self.command}`"
+                f"{self.folder} was written by {_program(found['command'])}: choose another folder for {self.program}"
             )
         self._hashes = dict(found["files"])
         return found.get("pending")
@@ -236,6 +289,11 @@ def refuse_file(path: str | Path) -> None:
     remove_temporaries(Path(path))
     if os.path.lexists(path):
         raise FileExistsError(f"{path} exists, and is not replaced: move it, or choose another name")
+
+
+def _program(command: str) -> str:
+    """A command, or a script, as it is called."""
+    return f"`{command}`" if command.endswith(".py") else f"`rla-gym {command}`"
 
 
 def _make(folder: Path) -> list[Path]:

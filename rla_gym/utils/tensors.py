@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import json
 import math
 import os
 import struct
@@ -37,6 +38,8 @@ MOST_AXES = 8
 def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapping[str, str] | None = None) -> None:
     """Write a safetensors file whose metadata has the SHA-256 of its content; `path` is the caller's to rename.
 
+    The same tensors and metadata give the same bytes.
+
     Args:
         tensors: contiguous, on the CPU, none sharing memory with another.
     """
@@ -44,6 +47,20 @@ def save_tensors(path: str | Path, tensors: Mapping[str, Tensor], metadata: Mapp
 
     extra = dict(metadata or {})
     save_file(dict(tensors), str(path), metadata={**extra, DIGEST: tensors_digest(tensors, extra)})
+    _sort_metadata(Path(path))
+
+
+def _sort_metadata(path: Path) -> None:
+    """Put the metadata in the order of its names: safetensors writes it in another one each time."""
+    with path.open("r+b") as file:
+        length = struct.unpack("<Q", file.read(8))[0]
+        header = json.loads(file.read(length))
+        metadata = dict(sorted(header.pop("__metadata__").items()))
+        text = json.dumps({"__metadata__": metadata, **header}, separators=(",", ":"), ensure_ascii=False).encode()
+        if len(text) > length:
+            raise ValueError(f"the header of {path} has {len(text)} bytes in another order, and {length} in its own")
+        file.seek(8)
+        file.write(text.ljust(length))
 
 
 def tensors_digest(tensors: Mapping[str, Tensor], metadata: Mapping[str, str]) -> str:

@@ -125,3 +125,21 @@ def test_an_agent_of_a_recorded_robot_is_trained_and_saved(
         policy = rla_gym.RobotPolicy(robot, out / file)
         felt = np.zeros(policy.bundle.config.proprio_size)
         assert policy.act(np.zeros((112, 112, 3), np.uint8), felt).shape == (4, 2)
+
+
+def test_an_agent_replaces_its_own_files_alone(robot: Path, tmp_path: Path) -> None:
+    module, out = load("bc"), tmp_path / "out"
+    out.mkdir()
+    (out / "notes.txt").write_text("notes")
+    arguments = module.Args(ckpt=str(robot), out=str(out), epochs=1)
+    module.main(arguments)
+    first = (out / "agent.zip").stat().st_mtime_ns
+    module.main(arguments)
+    assert (out / "agent.zip").stat().st_mtime_ns > first
+    (out / "agent.zip").write_text("another agent")
+    with pytest.raises(FileExistsError, match=r"agent.zip was changed since `agents/bc.py` wrote it.*move it"):
+        module.main(arguments)
+    assert (out / "agent.zip").read_text() == "another agent" and (out / "notes.txt").read_text() == "notes"
+    other = load("sac_sb3")
+    with pytest.raises(FileExistsError, match="was written by `agents/bc.py`: choose another folder"):
+        other.main(other.Args(ckpt=str(robot), out=str(out)))

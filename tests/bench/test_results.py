@@ -14,6 +14,7 @@ import pytest
 from rla_gym.bench.registry import benchmark, benchmarks, register_benchmark
 from rla_gym.bench.results import LIMIT, Results, dumps
 from rla_gym.bench.run import run
+from rla_gym.utils.outputs import MANIFEST
 
 
 @dataclass(frozen=True)
@@ -26,8 +27,13 @@ class Mean:
     def measure(self, progress: bool = True) -> Results:
         return results()
 
+    figure: str | None = None
+
     def illustrate(self, results: Results, folder: Path) -> list[str]:
-        raise MemoryError("while drawing")
+        if self.figure is None:
+            raise MemoryError("while drawing")
+        (folder / self.figure).write_text("a figure")
+        return []
 
     def settings(self) -> dict[str, Any]:
         return {"ckpt": self.ckpt}
@@ -67,6 +73,22 @@ def test_a_result_is_safe_before_anything_is_drawn(tmp_path: Path) -> None:
     with pytest.raises(MemoryError, match="while drawing"):
         run(Mean(), tmp_path / "out")
     assert Results.read(tmp_path / "out" / "result.json").summary["mean"] == pytest.approx(1.56173)
+
+
+def test_a_benchmark_replaces_its_own_files_alone(tmp_path: Path) -> None:
+    for _ in range(2):
+        run(Mean(figure="a.png"), tmp_path)
+    assert (tmp_path / "a.png").read_text() == "a figure"
+    (tmp_path / "b.png").write_text("mine")
+    with pytest.raises(FileExistsError, match=r"b.png is in the way: `rla-gym bench test-mean` did not write it"):
+        run(Mean(figure="b.png"), tmp_path)
+    assert (tmp_path / "b.png").read_text() == "mine"
+    results().write(tmp_path / "other" / "result.json")
+    with pytest.raises(FileExistsError, match="result.json is in the way"):
+        run(Mean(figure="a.png"), tmp_path / "other")
+    assert sorted(path.name for path in tmp_path.rglob("*") if path.is_file()) == sorted(
+        [MANIFEST, "a.png", "b.png", "result.json", "result.json"]
+    )
 
 
 @pytest.mark.parametrize(

@@ -24,6 +24,7 @@ from rla_gym.data import EpisodeDataset, TokenStore
 from rla_gym.envs.world import RLAWorldEnv
 from rla_gym.models.encoder import Encoder
 from rla_gym.utils.files import read_json, sha256_file, write_json
+from rla_gym.utils.outputs import MANIFEST
 from tests.conftest import make_bundle
 
 
@@ -121,6 +122,42 @@ def test_a_checkpoint_is_replaced_and_nothing_else(bundle: Bundle, copy: Path, t
         with pytest.raises(FileExistsError, match=r"is not empty \(.*\) and no checkpoint.*another folder"):
             save_checkpoint(other, bundle)
     assert sorted(path.name for path in other.iterdir()) == ["config.json", "thesis.txt"]
+
+
+def test_a_checkpoint_of_before_there_were_manifests_is_replaced(bundle: Bundle, copy: Path) -> None:
+    (copy / MANIFEST).unlink()
+    edit(copy, lambda config: None)  # it had no digest either
+    (copy / "agent.zip").write_text("an agent")
+    changed = replace(bundle, config=replace(bundle.config, steps=7))
+    save_checkpoint(copy, changed)
+    assert load_checkpoint(copy).config.steps == 7 and (copy / "agent.zip").read_text() == "an agent"
+    save_checkpoint(copy, bundle)  # it has a manifest now
+    assert load_checkpoint(copy).config == bundle.config
+
+    (copy / MANIFEST).unlink()
+    (copy / "README.md").write_text("my own words")
+    with pytest.raises(FileExistsError, match=r"README.md is in the way.*move it"):
+        save_checkpoint(copy, changed)
+    assert (copy / "README.md").read_text() == "my own words" and load_checkpoint(copy).config == bundle.config
+    (copy / "README.md").unlink()
+    save_checkpoint(copy, changed)
+    assert load_checkpoint(copy).config.steps == 7
+
+
+@pytest.mark.parametrize("name", ["config.json", "model.safetensors", "encoder.safetensors", "references/episodes"])
+def test_a_file_that_no_configuration_names_is_kept(bundle: Bundle, copy: Path, name: str) -> None:
+    (copy / MANIFEST).unlink()
+    path = copy / (f"{name}.safetensors" if name.startswith("references") else name)
+    if name.startswith("encoder"):  # whole, but not the checkpoint's
+        edit(copy, lambda config: config["files"].pop("encoder.safetensors"))
+    else:
+        path.write_bytes(path.read_bytes() + b" ")
+        if name == "config.json":
+            write_json(path, {**read_json(path), "steps": 9})
+    before = {each: each.read_bytes() for each in copy.rglob("*") if each.is_file()}
+    with pytest.raises(FileExistsError, match=r"no checkpoint that|encoder.safetensors is in the way"):
+        save_checkpoint(copy, bundle)
+    assert {each: each.read_bytes() for each in copy.rglob("*") if each.is_file()} == before
 
 
 @pytest.mark.parametrize("name", ["config.json", "README.md", "model.safetensors"])

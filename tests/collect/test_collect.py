@@ -12,7 +12,7 @@ import h5py
 import numpy as np
 import pytest
 
-from rla_gym.collect.collect import CollectConfig, collect
+from rla_gym.collect.collect import CollectConfig, _read_part, collect
 from rla_gym.collect.plan import EpisodePlan, plan_episode
 from rla_gym.data import EpisodeDataset
 from rla_gym.tasks import make_task
@@ -228,6 +228,21 @@ def test_what_is_put_among_the_parts_is_kept(tmp_path):
     (tmp_path / "parts" / "notes.txt").write_text("mine")
     collect_here(replace(MANY, episodes=1, out=tmp_path))
     assert os.listdir(tmp_path / "parts") == ["notes.txt"]
+
+
+def test_a_part_that_cannot_be_read_now_is_kept_and_a_damaged_one_is_not(tmp_path):
+    fcntl = pytest.importorskip("fcntl")
+    part = tmp_path / "000000.hdf5"
+    with h5py.File(part, "w") as file:
+        file.create_group("episode").attrs.update(num_samples=4, success=True)
+        file.attrs["seconds"] = 1.0
+    with part.open("r+b") as handle:
+        fcntl.flock(handle, fcntl.LOCK_EX)
+        with pytest.raises(BlockingIOError):
+            _read_part(part)
+    assert _read_part(part) == {"frames": 5, "success": True, "seconds": 1.0}
+    part.write_bytes(part.read_bytes()[:500])
+    assert _read_part(part) is None and not part.exists()
 
 
 def test_a_worker_that_fails_sends_its_traceback():

@@ -77,6 +77,37 @@ def test_nothing_stays_of_a_command_that_wrote_nothing(tmp_path: Path) -> None:
     assert not list(tmp_path.iterdir())
 
 
+def test_files_that_are_known_before_are_claimed_and_sealed(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text("mine")
+    with (
+        pytest.raises(FileExistsError, match="b.txt is in the way: `train.py` did not write it"),
+        output(tmp_path, "train.py", ("a.txt", "b.txt")),
+    ):
+        pytest.fail("begun")
+    for number in range(2):
+        with output(tmp_path, "train.py", ("a.txt", "c.json", "never.txt")) as out:
+            assert not number or not is_sealed(tmp_path)
+            with out.writing("a.txt") as path:
+                path.write_text(f"run {number}")
+            out.write_json("c.json", number)
+        assert is_sealed(tmp_path) and "never.txt" not in read_json(tmp_path / MANIFEST)["files"]
+    assert (tmp_path / "a.txt").read_text() == "run 1" and read_json(tmp_path / "c.json") == 1
+
+
+def test_what_is_added_comes_to_own_files_alone(tmp_path: Path) -> None:
+    (tmp_path / "b.txt").write_text("mine")
+    with output(tmp_path, "test") as out:
+        with out.adding() as new:
+            (new / "deep").mkdir()
+            (new / "deep" / "a.txt").write_text("added")
+        with pytest.raises(FileExistsError, match="b.txt is in the way"), out.adding() as new:
+            for name in ("a.txt", "b.txt"):
+                (new / name).write_text("added")
+        out.seal()
+    found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
+    assert found == {MANIFEST, "b.txt", "deep/a.txt"} and (tmp_path / "b.txt").read_text() == "mine"
+
+
 def hold(folder: Path, connection: Any) -> None:
     with output(folder, "test"):
         connection.send(os.getpid())

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import struct
@@ -14,6 +15,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from rla_gym.learning.kept import Kept
+from rla_gym.models.encoder import Encoder
+from rla_gym.models.encoder_weights import find_weights
 from rla_gym.utils.tensors import built, check_file_inside, check_fit, read_tensors, save_tensors
 
 
@@ -35,6 +39,16 @@ def rewrite(path: Path, change: Callable[[dict[str, Any]], None]) -> None:
 def test_what_is_saved_comes_back(path: Path) -> None:
     tensors, metadata = read_tensors(path)
     assert torch.equal(tensors["w"], torch.arange(6.0).view(2, 3)) and bool(tensors["b"]) and metadata["x"] == "1"
+
+
+def test_the_same_content_gives_the_same_bytes(tmp_path: Path) -> None:
+    metadata = {name: f"{name} \u00e4\n\x01" for name in "zyxwvutsabc"}
+    tensors = {"b": torch.zeros(3), "a": torch.ones(2, dtype=torch.int64)}
+    for number, order in enumerate((sorted(metadata), list(metadata))):
+        save_tensors(tmp_path / f"{number}", tensors, {name: metadata[name] for name in order})
+    assert (tmp_path / "0").read_bytes() == (tmp_path / "1").read_bytes()
+    found, read = read_tensors(tmp_path / "0")
+    assert read.items() > metadata.items() and torch.equal(found["a"], tensors["a"])
 
 
 def test_a_flipped_bit_is_found(path: Path) -> None:
@@ -78,6 +92,30 @@ def test_files_that_are_none_are_refused(path: Path, tmp_path: Path) -> None:
     save_file({"w": torch.tensor([float("inf")])}, path)
     with pytest.raises(ValueError, match="the tensor 'w' holds numbers that are not finite"):
         read_tensors(path)
+
+
+@pytest.mark.parametrize(("number", "kind"), [(errno.EACCES, PermissionError), (errno.EAGAIN, BlockingIOError)])
+def test_what_the_system_refuses_is_not_called_damaged(
+    path: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, kind: type[OSError]
+) -> None:
+    kept = Kept(tmp_path / "kept", {}, ["stage"])
+    kept.save("stage", {}, {"w": torch.zeros(2)})
+
+    def refuse(file: Any, *_: Any, **__: Any) -> Any:
+        raise OSError(number, os.strerror(number), str(file))
+
+    monkeypatch.setattr("builtins.open", refuse)
+    monkeypatch.setattr(Path, "open", refuse)
+    readers: list[tuple[Callable[[], Any], Path]] = [
+        (lambda: read_tensors(path), path),
+        (lambda: Encoder.load(path), path),
+        (lambda: find_weights("vit_tiny_patch16_224", str(path)), path),
+        (lambda: kept.load("stage"), tmp_path / "kept" / "stage.safetensors"),
+    ]
+    for read, file in readers:
+        with pytest.raises(kind) as error:
+            read()
+        assert error.value.errno == number and error.value.filename == str(file)
 
 
 def test_links_may_lead_into_the_hubs_cache_only(tmp_path: Path) -> None:
