@@ -110,6 +110,7 @@ def test_resume(episodes: Recorded, sizes: dict[str, int], tmp_path: Path, predi
     check_resume(lambda: training(episodes, sizes, predictor=predictor), tmp_path)
 
 
+@pytest.mark.slow  # as test_dino_wm learns, frame by frame; `test_resume` trains it too
 @pytest.mark.parametrize("predictor", PREDICTORS)
 def test_learns(episodes: Recorded, sizes: dict[str, int], tmp_path: Path, predictor: str) -> None:
     if predictor != "ours":
