@@ -90,7 +90,8 @@ def hunt(
             finally:
                 os._exit(code)
         children.append(child)
-    if any([os.waitpid(child, 0)[1] for child in children]):
+    ended = [os.waitpid(child, 0)[1] for child in children]
+    if any(ended):
         raise RuntimeError("a process of the hunt ended early; its text is above")
     return sorted(_records(done), key=lambda r: (list(FIRST).index(r["target"]), r["number"]))
 
