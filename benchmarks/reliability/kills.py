@@ -41,6 +41,7 @@ WEIGHTS = {
     "collect": 0.7,
     "collect-more": 0.5,
     "build": 0.5,
+    "demo": 0.5,
 }
 """Kills of a stage, over those of the others; 1 for those that are not here. Long commands have fewer."""
 TRIES = 5
