@@ -1,4 +1,4 @@
-# make demo        everything on a fresh machine: set up .venv, train an agent in a dream, judge it in MuJoCo
+# make demo        everything on a fresh machine: set up .venv, train an agent in a dream, evaluate it in MuJoCo
 # make test        the tests, in two processes; those of robosuite run where it is installed
 # make test-robosuite  install robosuite on top (C compiler, Python 3.12 or older) and run its tests
 # make lint        ruff and mypy

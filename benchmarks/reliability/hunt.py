@@ -53,7 +53,7 @@ def hunt(count: int, seed: int, folder: Path, targets: list[Target], processes: 
 
     Args:
         folder: for the mutated copies, which are removed.
-        processes: among which they are divided.
+        processes: among which they are divided; 0 for this one alone, without limits on memory and time: for a look.
     """
     known: dict[str, str] = {}
     for target in targets:
@@ -65,6 +65,8 @@ def hunt(count: int, seed: int, folder: Path, targets: list[Target], processes: 
                 raise AssertionError(f"{target.name}: two readings of one folder differ")
             known[target.name] = found
     jobs = [(t, number) for t in targets for number in range(max(1, round(count * FIRST[t.name])))]
+    if not processes:
+        return [_record(t, number, seed, folder, known[t.name], isolated=False) for t, number in jobs]
     children = []
     for part in range(processes):
         child = os.fork()
@@ -86,7 +88,7 @@ def hunt(count: int, seed: int, folder: Path, targets: list[Target], processes: 
     return sorted((r for part in parts for r in part), key=lambda r: (list(FIRST).index(r["target"]), r["number"]))
 
 
-def _record(target: Target, number: int, seed: int, folder: Path, known: str) -> dict[str, Any]:
+def _record(target: Target, number: int, seed: int, folder: Path, known: str, isolated: bool = True) -> dict[str, Any]:
     rng = np.random.default_rng([seed, list(FIRST).index(target.name), number])
     copy = folder / f"mutated-{target.name.replace(' ', '-')}-{number}"
     shutil.copytree(target.folder, copy)
@@ -105,7 +107,7 @@ def _record(target: Target, number: int, seed: int, folder: Path, known: str) ->
         signed = bool(rng.integers(2)) or mutation in mutate_hdf5.MUTATIONS or alone
         if signed:
             mutate.sign(copy)
-        outcome, text = _outcome(target, copy, known, signed)
+        outcome, text = (_outcome if isolated else _outcome_here)(target, copy, known, signed)
         name = path.relative_to(copy).as_posix()
     finally:
         shutil.rmtree(copy, ignore_errors=True)
@@ -161,9 +163,26 @@ def _outcome(target: Target, copy: Path, known: str, signed: bool) -> tuple[str,
     outcome, text, grown = json.loads(b"".join(parts))
     if grown > MEMORY:
         return "memory", f"{grown >> 20} MiB; {text}"
+    return _compared(outcome, text, known, signed)
+
+
+def _outcome_here(target: Target, copy: Path, known: str, signed: bool) -> tuple[str, str]:
+    """How using `copy` ends in this process."""
+    return _compared(*_tried(target, copy), known, signed)
+
+
+def _compared(outcome: str, text: str, known: str, signed: bool) -> tuple[str, str]:
     if outcome == "read":
         return ("same" if text == known else "other file" if signed else "silent"), ""
     return outcome, text
+
+
+def _tried(target: Target, copy: Path) -> tuple[str, str]:
+    """("read", fingerprint), or what an exception is."""
+    try:
+        return "read", target.use(copy)
+    except BaseException as error:
+        return _judged(error, copy)
 
 
 def _use(target: Target, copy: Path) -> tuple[str, str, int]:
@@ -175,10 +194,7 @@ def _use(target: Target, copy: Path) -> tuple[str, str, int]:
     resource.setrlimit(resource.RLIMIT_CPU, (SECONDS, SECONDS + 5))
     virtual = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
     resource.setrlimit(resource.RLIMIT_AS, (virtual + 4 * MEMORY,) * 2)
-    try:
-        outcome, text = "read", target.use(copy)
-    except BaseException as error:
-        outcome, text = _judged(error, copy)
+    outcome, text = _tried(target, copy)
     return outcome, text, _resident() - before
 
 

@@ -19,6 +19,7 @@ from dataclasses import asdict, dataclass
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
+from weakref import WeakValueDictionary
 
 import torch
 from torch import Tensor
@@ -143,7 +144,15 @@ def load_checkpoint(name_or_path: str | Path | Bundle) -> Bundle:
         return name_or_path
     folder = find_checkpoint(name_or_path)
     status = (folder / CONFIG).stat()
-    return _load(folder, status.st_mtime_ns, status.st_ino)
+    version = (folder, status.st_mtime_ns, status.st_ino)
+    bundle = _IN_USE.get(version)
+    if bundle is None:
+        bundle = _IN_USE[version] = _load(*version)
+    return bundle
+
+
+_IN_USE: WeakValueDictionary[tuple[Path, int, int], Bundle] = WeakValueDictionary()
+"""Loaded checkpoints that someone still has; `_load` keeps the last ones besides."""
 
 
 @lru_cache(maxsize=4)

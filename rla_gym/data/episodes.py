@@ -240,6 +240,10 @@ class EpisodeDataset:
         except (OSError, KeyError, RuntimeError) as error:
             check_readable(self.path)
             raise _unreadable(error, self.path, what) from error
+        except (TypeError, ValueError) as error:
+            if not _is_of_hdf5(error):
+                raise
+            raise _unreadable(error, self.path, what) from error
 
     def close(self) -> None:
         """Close this process's handle; the next access opens a new one."""
@@ -269,6 +273,14 @@ def _open(h5py: Any, path: Path) -> Any:
     except OSError as error:
         check_readable(path)
         raise _unreadable(error, path, None) from error
+
+
+def _is_of_hdf5(error: BaseException) -> bool:
+    """Whether h5py raised an error itself, such as for a type that it cannot represent."""
+    frame = error.__traceback__
+    while frame is not None and frame.tb_next is not None:
+        frame = frame.tb_next
+    return frame is not None and str(frame.tb_frame.f_globals.get("__name__", "")).startswith("h5py")
 
 
 def _unreadable(error: Exception, path: Path, what: str | None) -> Exception:

@@ -30,7 +30,13 @@ class ToldLimit:
 
     @spec.setter
     def spec(self, given: EnvSpec | None) -> None:
-        self._spec = None if given is None else replace(given, max_episode_steps=self.episodes.limit)
+        if given is None:
+            self._spec = None
+            return
+        # The limit is said once: `make_vec` copies it into the options of what it makes, and a specification would
+        # differ from the one of the environment that was made from it.
+        options = {name: value for name, value in given.kwargs.items() if name != "max_episode_steps"}
+        self._spec = replace(given, max_episode_steps=self.episodes.limit, kwargs=options)
 
 
 def shortened(episodes: Episodes, max_episode_steps: Any) -> None:

@@ -8,6 +8,7 @@ import torch
 from torch import Tensor, nn
 
 from rla_gym.utils.optional import require
+from rla_gym.utils.tensors import shapes_only
 
 PLAIN = "take a plain vision transformer, such as vit_small_patch14_dinov2 or vit_large_patch16_dinov3"
 """What the errors advise."""
@@ -78,7 +79,7 @@ def normalization(name: str) -> tuple[tuple[float, float, float], tuple[float, f
 
 def _layer_out_of_range(timm: Any, name: str, layer: int) -> str | None:
     """What is wrong with the number of blocks to keep; None if the model has so many."""
-    with torch.device("meta"):  # its blocks without their numbers
+    with shapes_only():
         blocks = len(getattr(timm.create_model(name, pretrained=False), "blocks", ()))
     if not blocks:
         return f"it has no blocks to take {layer} of; {PLAIN}"

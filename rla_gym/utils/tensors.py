@@ -7,7 +7,8 @@ import json
 import math
 import os
 import struct
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -31,6 +32,8 @@ TYPES = {
     "U8": torch.uint8,
     "BOOL": torch.bool,
 }
+DRAWING = ("normal_", "uniform_", "erfinv_", "clamp_")
+"""Operations in place of which first weights are drawn; none changes a shape."""
 LARGEST_HEADER = 8 << 20
 MOST_AXES = 8
 
@@ -149,7 +152,7 @@ def built(
         KeyError, ValueError: as `check_fit`; or the configuration makes no module.
     """
     try:
-        with torch.device("meta"), _NoDraws():  # shapes without numbers
+        with shapes_only():
             skeleton = make()
     except (ArithmeticError, AssertionError, AttributeError, LookupError, RuntimeError, TypeError, ValueError) as error:
         raise ValueError(
@@ -168,11 +171,18 @@ def fill(model: nn.Module, found: Mapping[str, Tensor], where: str | Path, advic
     model.load_state_dict({name: found[name].to(value.dtype) for name, value in wanted.items()})
 
 
+@contextmanager
+def shapes_only() -> Iterator[None]:
+    """Modules made in the block have the shapes of their tensors, but no numbers and no memory."""
+    with torch.device("meta"), _NoDraws():
+        yield
+
+
 class _NoDraws(TorchFunctionMode):
-    """Leaves out normal draws, for which torch imports its compiler on the device "meta" (seconds)."""
+    """Leaves out draws of first weights, for which torch imports its compiler on the device "meta" (seconds)."""
 
     def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
-        if func in (torch.Tensor.normal_, nn.init.normal_):
+        if getattr(func, "__name__", "") in DRAWING:
             return args[0] if args else kwargs["tensor"]
         return func(*args, **(kwargs or {}))
 

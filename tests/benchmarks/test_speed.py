@@ -131,9 +131,8 @@ def test_every_model_of_the_comparison_is_timed_at_its_size(tmp_path: Path) -> N
     assert all("pip install" in reason for reason in skipped.values())
     counts = {name: parameter_count(model) for name, model in models.items()}
     assert all(abs(count / counts["rla-wm"] - 1) <= TOLERANCE for count in counts.values()), counts
-    for precision in ("float32", "bf16"):
-        for entrant in model_entrants(models, bundle, setting, 2, precision, seed=0):
-            entrant.run()
+    for entrant in model_entrants(models, bundle, setting, 2, "bf16", seed=0):
+        entrant.run()
     work = {one.name: flops(one.run) for one in model_entrants(models, bundle, setting, 2, "float32", seed=0)}
     assert work["rla-wm"] < work["rla-wm, 2 steps"] < 2 * work["rla-wm"]
     if "video-diffusion" in models:

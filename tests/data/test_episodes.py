@@ -345,3 +345,35 @@ def test_what_the_system_refuses_is_not_called_damaged(path, monkeypatch, number
         with pytest.raises(kind, match="cannot be read .*may well be whole") as error:
             read()
         assert error.value.errno == number
+
+
+def test_what_h5py_cannot_represent_names_the_file(path):
+    dataset = EpisodeDataset(path)
+    with pytest.raises(ValueError, match="episode 3 cannot be read .*record or fetch"), dataset._reporting("episode 3"):
+        h5py.h5t.py_create(np.dtype(object), logical=True)
+    with pytest.raises(ValueError, match="^ours$"), dataset._reporting("episode 3"):
+        raise ValueError("ours")
+
+
+@pytest.mark.parametrize("kind", ["external", "soft", "storage", "virtual", "empty"])
+def test_datasets_that_lie_elsewhere_are_refused(path, tmp_path, kind):
+    with h5py.File(path, "r+") as file:
+        group = file["data/demo_1"]
+        shape = group["actions"].shape
+        del group["actions"]
+        if kind == "external":
+            with h5py.File(tmp_path / "other.hdf5", "w") as other:
+                other["x"] = np.zeros(shape, np.float32)
+            group["actions"] = h5py.ExternalLink(str(tmp_path / "other.hdf5"), "/x")
+        elif kind == "soft":
+            group["actions"] = h5py.SoftLink("/nowhere")
+        elif kind == "storage":
+            group.create_dataset("actions", shape, np.float32, external=[("/dev/zero", 0, 1 << 20)])
+        elif kind == "virtual":
+            layout = h5py.VirtualLayout(shape, np.float32)
+            layout[:] = h5py.VirtualSource(str(tmp_path / "none.hdf5"), "x", shape, np.float32)
+            group.create_virtual_dataset("actions", layout)
+        else:
+            group["actions"] = h5py.Empty("f")
+    with pytest.raises(ValueError, match="demo_1.*actions"):
+        EpisodeDataset(path)

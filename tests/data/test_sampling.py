@@ -34,7 +34,7 @@ def store(tmp_path: Path) -> TokenStore:
         sources=("drawn",) * 5,
         successes=np.zeros(5, bool),
         seeds=np.arange(5),
-        info={"spec": {"action_low": [-100.0, -100.0], "action_high": [100.0, 100.0]}},
+        info={"spec": {"action_low": [-100.0, -100.0], "action_high": [100.0, 100.0]}, "pca": None},
     )
 
 

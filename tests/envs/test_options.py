@@ -117,9 +117,11 @@ def test_the_specification_says_the_limit(checkpoint: Path) -> None:
     assert again.spec == env.spec and again.unwrapped.episodes.limit == 24
     shorter = gym.make("RLAWorld-v0", ckpt=str(checkpoint), max_episode_steps=5)
     assert shorter.spec.max_episode_steps == 5
-    vector = gym.make_vec("RLAWorld-v0", num_envs=2, ckpt=str(checkpoint))
-    assert vector.spec.max_episode_steps == 12
-    assert gym.make_vec(vector.spec).unwrapped.episodes.limit == 12
+    for asked, limit in ((None, 12), (5, 5), (50, 12)):
+        vector = gym.make_vec("RLAWorld-v0", num_envs=2, ckpt=str(checkpoint), max_episode_steps=asked)
+        assert vector.spec.max_episode_steps == limit
+        remade = gym.make_vec(vector.spec)
+        assert remade.spec == vector.spec and remade.unwrapped.episodes.limit == limit
 
 
 @pytest.mark.parametrize("asked", [5, 50])

@@ -56,8 +56,9 @@ def check_learned(metrics: dict[str, float], after: str, least: float, gap: floa
         least: the error has to be below this share of that of "nothing moves".
         gap: how much more it has to be with other actions.
     """
-    assert metrics[f"{after}_moving"] < least
-    assert metrics[f"{after}_moving"] < metrics[f"{after}_moving_other_actions"] - gap
+    error, other = metrics[f"{after}_moving"], metrics[f"{after}_moving_other_actions"]
+    assert error < least, f"{error}, with other actions {other}"
+    assert error < other - gap, f"{error}, with other actions {other}"
 
 
 def some_rows(episodes: Recorded, count: int) -> np.ndarray:

@@ -79,6 +79,7 @@ def test_resume(episodes: Recorded, sizes: dict[str, int], tmp_path: Path) -> No
     check_resume(lambda: training(episodes, sizes), tmp_path)
 
 
+@pytest.mark.slow  # some ten seconds; `test_resume` trains it too
 def test_learns_in_the_latent(episodes: Recorded, sizes: dict[str, int], tmp_path: Path) -> None:
     """Its latent is too small for all of the tokens, but what follows is foretold in it, and by the actions."""
     one = training(episodes, sizes, batch=32)

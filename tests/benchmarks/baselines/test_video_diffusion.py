@@ -99,6 +99,7 @@ def test_resume(episodes: Recorded, small_encoder: Encoder, tmp_path: Path) -> N
     check_resume(lambda: training(episodes, small_encoder, batch=8), tmp_path)
 
 
+@pytest.mark.slow  # some ten seconds; `test_resume` trains it too
 def test_learns(episodes: Recorded, small_encoder: Encoder, tmp_path: Path) -> None:
     """An untrained network draws the present frame, so to be below its loss is to beat "nothing moves"."""
     one = training(episodes, small_encoder, batch=8, width=16)
