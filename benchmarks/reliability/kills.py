@@ -41,12 +41,13 @@ WEIGHTS = {
     "collect": 0.7,
     "collect-more": 0.5,
     "build": 0.5,
+    "demo": 0.5,
 }
 """Kills of a stage, over those of the others; 1 for those that are not here. Long commands have fewer."""
 TRIES = 5
 """Draws until one reaches a command that is still running."""
-PATIENCE = 300.0
-"""Seconds after which a command counts as hanging."""
+PATIENCE = 1200.0
+"""Seconds after which a command counts as hanging; the longest takes ten, but on a machine that is busy a hundred."""
 
 
 @dataclass(frozen=True)

@@ -76,6 +76,7 @@ def save_checkpoint(folder: str | Path, bundle: Bundle, half: bool = True) -> Pa
     with checkpoint_output(folder) as out:
         tensors = _model_tensors(bundle, half)
         size = sum(tensor.nbytes for tensor in tensors.values()) + bundle.references.tokens.nbytes
+        size += bundle.encoder_path.stat().st_size if bundle.encoder_path is not None else 0
         need_room(folder, size, f"the checkpoint {folder}")
         with out.replacing(last=CONFIG) as new:
             _save_tensors(tensors, new / MODEL)

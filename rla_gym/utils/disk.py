@@ -55,15 +55,20 @@ def disk_is_full(error: BaseException | None) -> bool:
     return False
 
 
-def full_disk_error(path: Path, begun: Path | None = None) -> OSError:
-    """The error of a disk that became full while `path` was written, as `begun`, which is still there."""
+def full_disk_error(path: Path, begun: Path | None = None, what: str | None = None) -> OSError:
+    """The error of a disk that became full while `path` was written, as `begun`, which is still there.
+
+    Args:
+        what: what is written, where it is more than `path`.
+    """
     place = _existing(path.parent)
     written = begun.stat().st_size if begun is not None and begun.is_file() else 0
     free = shutil.disk_usage(place).free
     return OSError(
         errno.ENOSPC,
-        f"the disk is full: {path} was not written, as it needs more room than the {megabytes(free + written)} that "
-        f"were free at {place}; make room or choose another folder, then give the same command again",
+        f"the disk is full: {what or path} was not written, as it needs more room than the "
+        f"{megabytes(free + written)} that were free at {place}; make room or choose another folder, then give the "
+        "same command again",
     )
 
 

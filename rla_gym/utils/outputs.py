@@ -200,10 +200,9 @@ class Output:
             pending = {"last": last, "files": {name: sha256_file(new / name) for name in names}}
             self._write(pending)
         except BaseException as error:
-            full = full_disk_error(self.folder / last) if isinstance(error, Exception) and disk_is_full(error) else None
-            shutil.rmtree(new, ignore_errors=True)
-            if full is not None:
-                raise full from error
+            shutil.rmtree(new, ignore_errors=True)  # first: what is free is what there was room for
+            if isinstance(error, Exception) and disk_is_full(error):
+                raise full_disk_error(self.folder / last, what=f"the new content of {self.folder}") from error
             raise
         os.replace(new / last, self.folder / last)
         sync_folder(self.folder)

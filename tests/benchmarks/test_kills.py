@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,7 +10,7 @@ import numpy as np
 import pytest
 
 from benchmarks.reliability import kills
-from benchmarks.reliability.kills import Kill, Reference, difference, draw, hunt, killed, summary, undisturbed
+from benchmarks.reliability.kills import Kill, Reference, difference, draw, hunt, killed, quotas, summary, undisturbed
 from benchmarks.reliability.report import END, START, table, write_block
 from benchmarks.reliability.stages import Stage, stages
 from rla_gym.cli import main
@@ -28,17 +29,23 @@ def episodes(first: int, count: int = 2) -> list[Episode]:
     return found
 
 
-@pytest.fixture
-def work(tmp_path: Path) -> Path:
+@pytest.fixture(scope="module")
+def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """Inputs of the stages that are killed here."""
     kills.import_all()  # once, and not in every command
-    inputs = tmp_path / "inputs"
+    inputs = tmp_path_factory.mktemp("made")
     spec = {**EXAMPLE, "name": "my-robot", "frame_size": [112, 112], "action_low": [-1.0] * 2, "action_high": [1.0] * 2}
     spec["object_names"] = []
     for number, name in enumerate(("collect", "collect-more")):
         write_dataset(inputs / name / "episodes.hdf5", episodes(10 * number), spec)
     encoder = ["encoder", "--backbone", "vit_tiny_patch16_224", "--layer", "1", "--weights", "random:0"]
     assert main([*encoder, "--out", str(inputs / "encoder" / "encoder.safetensors")]) == 0
+    return inputs
+
+
+@pytest.fixture
+def work(made: Path, tmp_path: Path) -> Path:
+    shutil.copytree(made, tmp_path / "inputs")
     return tmp_path
 
 
@@ -48,8 +55,8 @@ def chosen(*names: str) -> list[Stage]:
 
 def test_killed_commands_resume_to_the_same_bytes(work: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("rla_gym.data.tokens.JOURNAL_SECONDS", 5.0)  # `hunt` sets it, and it is set back here
-    result = hunt(5, seed=1, work=work, available=chosen("merge", "encode"))
-    assert result["kills"] >= 5 and not result["wrong"], [row for row in result["rows"] if row["wrong"]]
+    result = hunt(3, seed=1, work=work, available=chosen("merge", "encode"))
+    assert result["kills"] >= 3 and not result["wrong"], [row for row in result["rows"] if row["wrong"]]
     assert set(result["stages"]) == {"merge", "encode"}
 
 
@@ -85,6 +92,14 @@ def test_ways_of_killing_are_drawn_by_the_seed() -> None:
     assert {kill.signal for kill in first} == {"SIGKILL", "SIGTERM", "SIGINT"}
     for name in ("writing", "group", "ignored"):
         assert {getattr(kill, name) for kill in first} == {True, False}
+
+
+def test_every_stage_is_killed() -> None:
+    names = [stage.name for stage in stages()]
+    assert set(kills.WEIGHTS) <= set(names) and {"train-all", "build", "demo"} <= set(names)
+    for count in (20, 210):
+        found = quotas(names, count)
+        assert list(found) == names and min(found.values()) >= 1 and count <= sum(found.values()) < count + len(names)
 
 
 def test_the_table_goes_between_its_marks(tmp_path: Path) -> None:

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import multiprocessing
 import os
+import shutil
 import subprocess
 import sys
 import threading
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -106,6 +108,34 @@ def test_what_is_added_comes_to_own_files_alone(tmp_path: Path) -> None:
         out.seal()
     found = {path.relative_to(tmp_path).as_posix() for path in tmp_path.rglob("*") if path.is_file()}
     assert found == {MANIFEST, "b.txt", "deep/a.txt"} and (tmp_path / "b.txt").read_text() == "mine"
+
+
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB, where this user may mount one."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mount = ["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", str(place)]
+    if shutil.which("mount") is None or subprocess.run(mount, capture_output=True).returncode:
+        pytest.skip("no file system can be mounted here")
+    yield place
+    subprocess.run(["umount", str(place)], check=True)
+
+
+def test_what_does_not_fit_on_the_disk_leaves_the_old_files(small_disk: Path) -> None:
+    replace(small_disk / "out", "old", OLD)
+    before = content(small_disk / "out")
+    said = r"the disk is full: the new content of .*out was not written.* than the 0\.2 MB that were free.*make room"
+    with (
+        pytest.raises(OSError, match=said),
+        output(small_disk / "out", "test") as out,
+        out.replacing(last="last.json") as new,
+    ):
+        (new / "a.txt").write_bytes(bytes(100_000))
+        (new / "b.txt").write_bytes(bytes(200_000))
+    assert content(small_disk / "out") == before and not (small_disk / "out" / NEW).exists()
+    replace(small_disk / "out", "new", OLD)
+    assert content(small_disk / "out") != before
 
 
 def hold(folder: Path, connection: Any) -> None:
