@@ -40,7 +40,7 @@ from rla_gym.utils.disk import need_room
 from rla_gym.utils.files import atomic_path, sha256_file, write_json
 from rla_gym.utils.outputs import Output, output, staged
 from rla_gym.utils.tensors import built, check_file_inside, read_tensors
-from rla_gym.utils.typed import build, check
+from rla_gym.utils.typed import build, check, shown
 
 SCHEMA = 1
 AGAIN = "export or fetch the checkpoint again"
@@ -163,7 +163,9 @@ def _load(folder: Path, modified: int, inode: int) -> Bundle:
     if not isinstance(schema, int) or isinstance(schema, bool) or schema < 1:
         raise ValueError(f"{folder / CONFIG} has no schema version: it is no rla_gym checkpoint")
     if schema > SCHEMA:
-        raise ValueError(f"{folder} has schema {schema}, this version of rla_gym reads up to {SCHEMA}: upgrade rla_gym")
+        raise ValueError(
+            f"{folder} has schema {shown(schema)}, this version of rla_gym reads up to {SCHEMA}: upgrade rla_gym"
+        )
     files: dict[str, StoredFile] = check(
         Mapping[str, StoredFile], raw.pop("files", None), folder / CONFIG, AGAIN, "files"
     )

@@ -12,7 +12,7 @@ from torch import Tensor
 from rla_gym.utils.digests import check_intact, read_object
 from rla_gym.utils.files import sha256_file
 from rla_gym.utils.tensors import check_file_inside, read_tensors
-from rla_gym.utils.typed import build, check
+from rla_gym.utils.typed import build, check, shown
 
 FORMAT = 1
 STATE, TENSORS = "state.json", "state.safetensors"
@@ -67,7 +67,8 @@ def read_state(folder: Path) -> dict[str, Any]:
     place = folder / STATE
     state, intact = read_object(place)
     if state.get("format") != FORMAT or isinstance(state["format"], bool):
-        raise ValueError(f"{folder} has training-state format {state.get('format')}, this version reads {FORMAT}")
+        found = shown(state.get("format"))
+        raise ValueError(f"{folder} has training-state format {found}, this version reads {FORMAT}")
     build(SavedState, state, place, ADVICE)
     check_intact(place, intact, ADVICE)
     return state
