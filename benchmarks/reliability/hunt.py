@@ -41,18 +41,21 @@ RESULT = Path(__file__).parents[1] / "results" / "reliability-mutations.json"
 FAULTS = ("foreign", "silent", "memory", "hang", "crash")
 OUTCOMES = ("error", "same", "other file", *FAULTS)
 MEMORY = 512 << 20
-SECONDS, PATIENCE = 20, 120
+SECONDS, PATIENCE = 20, 900  # the second is wall time, on a machine that may be busy
 FIRST = {"data set": 0.25, "token store": 0.3, "training run": 0.2, "checkpoint": 0.25}
 """Fraction of the mutations that each kind of folder gets."""
 IGNORED = (".rla_gym.json", "card.md", "README.md")
 """Never read back by what is done here, or read by commands that write alone."""
 
 
-def hunt(count: int, seed: int, folder: Path, targets: list[Target], processes: int = 1) -> list[dict[str, Any]]:
+def hunt(
+    count: int, seed: int, folder: Path, targets: list[Target], processes: int = 1, done: Path | None = None
+) -> list[dict[str, Any]]:
     """`count` mutations, each a function of `seed` and its number; a record for each.
 
     Args:
         folder: for the mutated copies, which are removed.
+        done: folder where records are kept as they are made, and where those of a hunt that was killed are taken from.
         processes: among which they are divided; 0 for this one alone, without limits on memory and time: for a look.
     """
     known: dict[str, str] = {}
@@ -67,25 +70,35 @@ def hunt(count: int, seed: int, folder: Path, targets: list[Target], processes: 
     jobs = [(t, number) for t in targets for number in range(max(1, round(count * FIRST[t.name])))]
     if not processes:
         return [_record(t, number, seed, folder, known[t.name], isolated=False) for t, number in jobs]
+    done = done or folder
+    done.mkdir(parents=True, exist_ok=True)
+    before = {(r["target"], r["number"]) for r in _records(done)}
+    jobs = [(t, number) for t, number in jobs if (t.name, number) not in before]
     children = []
     for part in range(processes):
         child = os.fork()
         if not child:
             code = 1
             try:
-                mine = [_record(t, number, seed, folder, known[t.name]) for t, number in jobs[part::processes]]
-                write_json(folder / f"records-{part}.json", mine)
+                with (done / f"records-{os.getpid()}.jsonl").open("a") as file:
+                    for t, number in jobs[part::processes]:
+                        file.write(json.dumps(_record(t, number, seed, folder, known[t.name])) + "\n")
+                        file.flush()
                 code = 0
             except BaseException:
                 traceback.print_exc()
             finally:
                 os._exit(code)
         children.append(child)
-    for child in children:
-        if os.waitpid(child, 0)[1]:
-            raise RuntimeError("a process of the hunt ended early; its text is above")
-    parts = [json.loads((folder / f"records-{part}.json").read_text()) for part in range(processes)]
-    return sorted((r for part in parts for r in part), key=lambda r: (list(FIRST).index(r["target"]), r["number"]))
+    ended = [os.waitpid(child, 0)[1] for child in children]
+    if any(ended):
+        raise RuntimeError("a process of the hunt ended early; its text is above")
+    return sorted(_records(done), key=lambda r: (list(FIRST).index(r["target"]), r["number"]))
+
+
+def _records(folder: Path) -> list[dict[str, Any]]:
+    lines = [line for path in folder.glob("records-*.jsonl") for line in path.read_text().splitlines()]
+    return [json.loads(line) for line in lines if line.endswith("}")]
 
 
 def _record(target: Target, number: int, seed: int, folder: Path, known: str, isolated: bool = True) -> dict[str, Any]:
@@ -239,11 +252,14 @@ def main() -> int:
     parser.add_argument("--processes", type=int, default=1)
     parser.add_argument("--only", help="one kind of folder")
     parser.add_argument("--out", type=Path, default=RESULT)
+    parser.add_argument("--work", type=Path, help="folder for records; a hunt that was killed resumes from there")
     args = parser.parse_args()
     memory = Path("/dev/shm")  # every write there is settled at once
     with tempfile.TemporaryDirectory(dir=memory if memory.is_dir() else None) as place:
         targets = [t for t in make_targets(Path(place) / "made") if args.only in (None, t.name)]
-        records = hunt(args.count, args.seed, Path(place), targets, args.processes)
+        records = hunt(
+            args.count, args.seed, Path(place), targets, args.processes, args.work and args.work / str(commit())
+        )
     found = summary(records, args.seed)
     write_json(args.out, found)
     print(json.dumps(found["outcomes"]))

@@ -23,6 +23,7 @@ LONGEST_NAME = 255
 """Bytes that file systems allow in one name."""
 LARGEST_JSON = 16 << 20
 """Bytes: the index of some 300,000 episodes. Parsed, it takes up to 25 times as much memory."""
+MOST_CONTAINERS, MOST_VALUES = 200_000, 3_000_000
 DEEPEST = 32
 """Levels of lists and objects in a JSON file; the cards of checkpoints have 6."""
 
@@ -150,6 +151,12 @@ def read_json(path: str | Path) -> Any:
 
 def parse_json(text: str) -> Any:
     """The value of a JSON text with the promises of `read_json`; a ValueError says where they are broken."""
+    for count, most, what in (
+        (text.count("[") + text.count("{"), MOST_CONTAINERS, "lists and objects"),
+        (text.count(","), MOST_VALUES, "values"),
+    ):
+        if count > most:  # counted in texts too, where few are
+            raise ValueError(f"{count} {what}, expected at most {most}")
     try:
         value = json.loads(text, object_pairs_hook=_once, parse_constant=_refuse, parse_float=_finite)
     except RecursionError:

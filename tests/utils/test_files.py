@@ -115,6 +115,8 @@ def test_json_round_trip_and_errors(tmp_path):
         ('{"a": 1, "b": {"c": 1, "c": 2}}', "the entry 'c' is there twice"),
         ("[" * 40 + "]" * 40, "more than 32 levels"),
         ("[" * 100_000 + "]" * 100_000, "more than 32 levels"),
+        ("[" + "{}," * 200_000 + "1]", "200001 lists and objects, expected at most 200000"),
+        ("[" + "0," * 3_000_001 + "1]", "3000001 values, expected at most 3000000"),
         ("[1, NaN]", "NaN is no number of JSON"),
         ("[-Infinity]", "-Infinity is no number"),
         ("[1e999]", "the number 1e999 is too large"),
