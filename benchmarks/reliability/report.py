@@ -21,21 +21,23 @@ COLUMNS = {
 
 
 def table(result: dict[str, Any]) -> str:
-    """Markdown of a hunt's summary: a row a command, what was mended since, and hunts after that."""
+    """Markdown of a hunt's summary: a row a command, notes, and hunts before it."""
     rows = dict(result["stages"])
     rows["**all**"] = {name: sum(row.get(name, 0) for row in result["stages"].values()) for name in COLUMNS}
     lines = [f"| command | {' | '.join(COLUMNS.values())} |", f"|---|{'---|' * len(COLUMNS)}"]
     lines += [f"| {stage} | {' | '.join(str(row.get(name, 0)) for name in COLUMNS)} |" for stage, row in rows.items()]
+    cost = f", {result['cpu_seconds']} s of CPU" if "cpu_seconds" in result else ""  # unknown of one that was stopped
     note = (
-        f"{result['kills']} kills in {result['runs']} runs, seed {result['seed']}, {result['cpu_seconds']} s of CPU. "
+        f"{result['kills']} kills in {result['runs']} runs, seed {result['seed']}{cost}. "
         "Wrong: half an output, a resumed command that failed, or other bytes than undisturbed "
         "(`benchmarks/results/reliability-kills.json`)."
     )
-    if result.get("mended"):
-        note += f" What was wrong is mended since: {'; '.join(result['mended'])}."
-    for hunt in result.get("again", ()):
+    notes = [note, *result.get("notes", ())]
+    for hunt in result.get("earlier", ()):
         commit, kills, wrong = hunt["commit"][:8], hunt["kills"], hunt["wrong"]
-        note += f" Since then, at {commit}: {kills} kills of seed {hunt['seed']}, {wrong} wrong."
+        mended = f" ({'; '.join(hunt['mended'])}: mended)" if hunt.get("mended") else ""
+        notes.append(f"Earlier, at {commit}: {kills} kills of seed {hunt['seed']}, {wrong} wrong{mended}.")
+    note = " ".join(notes)
     return "\n".join([*lines, "", note])
 
 
