@@ -60,7 +60,12 @@ class Target:
 
 def make_targets(folder: Path) -> list[Target]:
     """Write a data set, a token store, a training run and a checkpoint into `folder`, the same for every call."""
-    torch.manual_seed(0)
+    with torch.random.fork_rng():  # some weights are drawn from torch's global generator, which stays the caller's
+        torch.manual_seed(0)
+        return _make_targets(folder)
+
+
+def _make_targets(folder: Path) -> list[Target]:
     data = folder / "data"
     data.mkdir(parents=True)
     write_dataset(data / "episodes.hdf5", [_episode(seed) for seed in range(EPISODES)], SPEC)

@@ -76,6 +76,14 @@ def test_the_compared_episodes_end_in_every_way(alone: dict[int, Stream]) -> Non
         assert len(lengths) > 4 and len(set(lengths.tolist())) > 2
 
 
+@pytest.mark.slow
+def test_the_long_episodes_end_in_every_way(long_alone: dict[int, Stream]) -> None:
+    for stream in long_alone.values():
+        assert {entry[3:5] for entry in stream if entry[0] == "step"} >= {(False, False), (True, False), (False, True)}
+        lengths = np.diff([number for number, entry in enumerate(stream) if entry[0] == "begin"])
+        assert len(lengths) > 15 and len(set(lengths.tolist())) > 3
+
+
 @pytest.mark.parametrize(("face", "num_envs"), CASES)
 def test_every_face_tells_the_same_in_every_batch(
     face: str, num_envs: int, alone: dict[int, Stream], bundle: Bundle

@@ -117,9 +117,8 @@ def test_learns(episodes: Recorded, sizes: dict[str, int], tmp_path: Path, predi
         pytest.importorskip("stable_worldmodel")
     short = replace(training(episodes, sizes, predictor=predictor).config, blocks=1, history=2)
     one = FramesTraining(episodes, short, 16, 0, chunk=4, starts=48)
-    # One frame on, hardly anything has moved; measured after six chunks: 0.904, with other actions 0.912,
-    # and on a CPU that sums in another order 0.907, 0.910.
-    check_learned(learned(one, tmp_path, 150, lr=1e-2), "c6", 0.95, 0.001)
+    # One frame on, hardly anything has moved; measured after six chunks: 0.875, with other actions 0.897.
+    check_learned(learned(one, tmp_path, 300, lr=1e-2), "c6", 0.95, 0.003)
 
 
 def test_unknown_predictor(episodes: Recorded, sizes: dict[str, int]) -> None:

@@ -122,18 +122,18 @@ def test_resume(build, tmp_path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize(
-    ("name", "after", "least", "gap"),
-    # Measured: 0.823 (other actions 0.847), 0.815 (0.842), and in token space after six chunks 0.964 (0.972); on a CPU
-    # that sums in another order 0.807 (0.815) for the first.
+    ("name", "steps", "after", "least", "gap"),
+    # Measured: 0.712 (other actions 0.736), 0.815 (0.842), and in token space after six chunks 0.964 (0.972). After one
+    # chunk CPUs that sum in another order differ by as much as the first one's gap.
     [
-        ("rla-wm", "c1", 0.9, 0.004),
+        ("rla-wm", 160, "c6", 0.9, 0.01),
         # The same training with other options, or another autoencoder: `test_resume` steps them all.
-        pytest.param("z-regression", "c1", 0.9, 0.01, marks=pytest.mark.slow),
-        pytest.param("fm-wm", "c6", 0.99, 0.003, marks=pytest.mark.slow),
+        pytest.param("z-regression", 120, "c1", 0.9, 0.01, marks=pytest.mark.slow),
+        pytest.param("fm-wm", 120, "c6", 0.99, 0.003, marks=pytest.mark.slow),
     ],
 )
-def test_learns(build, tmp_path: Path, name: str, after: str, least: float, gap: float) -> None:
-    check_learned(learned(build(name, batch=32), tmp_path, 120, lr=1e-2), after, least, gap)
+def test_learns(build, tmp_path: Path, name: str, steps: int, after: str, least: float, gap: float) -> None:
+    check_learned(learned(build(name, batch=32), tmp_path, steps, lr=1e-2), after, least, gap)
 
 
 def test_another_name_is_another_run(build, tmp_path: Path) -> None:
